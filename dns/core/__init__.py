@@ -1,0 +1,1 @@
+"""Pure decisions of the DNS half: no I/O, no clock, no thread; only the standard library and this package."""
