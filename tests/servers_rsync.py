@@ -1,4 +1,4 @@
-"""Starts real rsync daemons and a real sshd on free loopback ports for tests; ends each by its pid, never by name."""
+"""Starts real rsync daemons and a real sshd on free loopback ports; ends each by its pid, never by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USER, PASSWORD = "lockstep", "correct horse"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on just now; somebody may take it before you do, so be ready to ask again."""
+    """A TCP port that is free just now; somebody may take it before you do: be ready to ask again."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as s:
         s.bind((host, 0))
@@ -67,7 +67,7 @@ class _Server:
             self.process.wait()
 
     def stop(self) -> None:
-        """End; idempotent. The same as ``kill``: an orderly end of rsyncd sleeps for 0.4 s and leaves nothing else."""
+        """End; idempotent. As ``kill``: an orderly end of rsyncd sleeps for 0.4 s and is no cleaner."""
         self.kill()
 
 
@@ -95,7 +95,7 @@ def _started(
 
 @dataclass
 class Daemon(_Server):
-    """A real rsyncd. ``start()`` after ``stop()`` or ``kill()`` comes back on the same port with the same modules."""
+    """A real rsyncd; ``start()`` after ``stop()`` or ``kill()`` brings it back on the same port."""
 
     folder: Path
     modules: Mapping[str, Path]
@@ -185,7 +185,8 @@ def rsyncd(
 ) -> Daemon:
     """A running daemon whose modules are folders below ``tmp_path`` (or the given ones), made when missing.
 
-    With ``password`` the user is ``USER``. ``extra`` goes into the global section, ``module_extra`` into each module.
+    With ``password`` the user is ``USER``. ``extra`` goes into the global section, ``module_extra`` into each
+    module.
     The caller ends it with ``stop()``; the fixture ``daemons`` does so by itself.
     """
     paths = dict(modules) if isinstance(modules, Mapping) else {name: tmp_path / name for name in modules}
