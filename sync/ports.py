@@ -53,6 +53,7 @@ class Meta:
     scope_paths: tuple[str, ...] = ()
     scope_excludes: tuple[str, ...] = ()
     delete: bool = True
+    mounts: tuple[str, ...] = ()     # mount points seen inside the root, os.fsdecode of their relative paths
     head: int = 0
     trimmed: int = 0                 # tombstones up to this seq are gone: a lower cursor cannot be used
     files: int = 0                   # live rows, for the source check at start

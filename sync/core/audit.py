@@ -1,0 +1,84 @@
+"""Decides what an audit's findings mean. Pure: rows, looks and the dustbin are handed in.
+
+For every path that the dry run lists:
+
+    the source differs from its manifest row     → MISSED: a change that no event told us (mmap, a network file
+                                                    system); it gets a seq and goes out, no node is blamed
+    its row's seq lies above the cursor that the
+    node had when the audit began                 → ON_ITS_WAY
+    it stands in the node's dustbin               → KNOWN
+    the source cannot read it                     → SOURCE
+    one of rsync's temporary names, node only     → LEFTOVER: removed in place
+    a directory whose times alone differ          → never listed (-O)
+    anything else                                 → SUSPECT: drift, if a second look at it alone lists it again
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sync.core.model import Change, Kind, Stat
+
+_TEMPORARY = re.compile(rb"(?:^|/)\.[^/]+\.[A-Za-z0-9]{6}$")
+_DELAYED = re.compile(rb"(?:^|/)\.~tmp~(?:/|$)")
+
+
+class Finding(StrEnum):
+    """What a listed path means; see the table above."""
+
+    MISSED = "missed"
+    ON_ITS_WAY = "on its way"
+    KNOWN = "known"
+    SOURCE = "source"
+    LEFTOVER = "leftover"
+    SUSPECT = "suspect"
+
+
+def is_leftover(path: bytes) -> bool:
+    """Whether rsync itself makes such names while it receives: ``.name.XXXXXX`` and what lies in ``.~tmp~/``."""
+    return bool(_TEMPORARY.search(path) or _DELAYED.search(path))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditContext:
+    """What was known of a node when its audit began, and of the source now."""
+
+    cursor: int
+    dustbin: Collection[bytes]
+    source_errors: Collection[bytes]
+    rows: Mapping[bytes, Change]
+    look: Callable[[bytes], Stat]
+
+
+def classify(path: bytes, only_on_node: bool, context: AuditContext) -> Finding:
+    """What one listed path means. ``only_on_node``: the audit would delete it."""
+    now = context.look(path)
+    row = context.rows.get(path)
+    if now.kind is Kind.GONE and is_leftover(path) and (row is None or row.stat.kind is Kind.GONE):
+        return Finding.LEFTOVER
+    known = row.stat if row is not None else None
+    if known is None:
+        if now.kind is not Kind.GONE:
+            return Finding.MISSED
+    elif not known.same_as(now):
+        return Finding.MISSED
+    if row is not None and row.seq > context.cursor:
+        return Finding.ON_ITS_WAY
+    if path in context.dustbin:
+        return Finding.KNOWN
+    if path in context.source_errors:
+        return Finding.SOURCE
+    return Finding.SUSPECT
+
+
+def sort_findings(
+    listed: Iterable[tuple[bytes, bool]], context: AuditContext
+) -> dict[Finding, list[bytes]]:
+    """All listed paths by what they mean."""
+    found: dict[Finding, list[bytes]] = {finding: [] for finding in Finding}
+    for path, only_on_node in listed:
+        found[classify(path, only_on_node, context)].append(path)
+    return found
