@@ -43,11 +43,29 @@ def scan(
 
 
 def look(root: bytes, path: bytes) -> Stat:
-    """What the path is now, by one lstat; GONE when it is missing. Raises other OSErrors."""
+    """What the path is now; GONE when it is missing, also behind a symlink. Raises other OSErrors."""
     try:
-        return _stat_of(os.lstat(os.path.join(root, path) if path else root))
+        found = _stat_of(os.lstat(os.path.join(root, path) if path else root))
+        return found if first_non_directory(root, path) is None else GONE
     except (FileNotFoundError, NotADirectoryError):
         return GONE
+
+
+def first_non_directory(root: bytes, path: bytes) -> bytes | None:
+    """The topmost ancestor that is no real directory (missing, a file, a symlink); None when all are.
+
+    What to send in place of the path: rsync leaves the node as it was, with exit 0, when a listed path lies
+    under what has become a symlink. Raises OSErrors other than a missing component.
+    """
+    at = path.find(b"/")
+    while at >= 0:
+        try:
+            if not modes.S_ISDIR(os.lstat(os.path.join(root, path[:at])).st_mode):
+                return path[:at]
+        except (FileNotFoundError, NotADirectoryError):
+            return path[:at]
+        at = path.find(b"/", at + 1)
+    return None
 
 
 def root_identity(root: bytes | Path) -> tuple[int, int] | None:

@@ -69,7 +69,8 @@ class Scope:
     def rsync_filters(self) -> list[str]:
         """Filter arguments for a run over the whole root (``root/`` to the destination), deletions too."""
         left_over = LEFT_OVER.decode()
-        rules = [f"--filter=H {left_over}", f"--filter=R {left_over}"]
+        # Hidden from the sender; at risk on the receiver with their content, whatever else protects it.
+        rules = [f"--filter=H {left_over}", f"--filter=R {left_over}", f"--filter=R {left_over}/***"]
         rules += [f"--exclude={pattern}" for pattern in self.excludes]
         return rules + [os.fsdecode(rule) for rule in self._path_rules()]
 
