@@ -26,19 +26,10 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from tests.servers_alidns_account import Account, AliError
 
-SYSTEM = [
-    "Version",
-    "Action",
-    "Format",
-    "RegionId",
-    "Timestamp",
-    "SignatureMethod",
-    "SignatureType",
-    "SignatureVersion",
-    "SignatureNonce",
-    "AccessKeyId",
-    "Signature",
-]
+SYSTEM = (  # every request carries these; SignatureType is empty and signed all the same
+    *("Version", "Action", "Format", "RegionId", "Timestamp", "SignatureMethod", "SignatureType"),
+    *("SignatureVersion", "SignatureNonce", "AccessKeyId", "Signature"),
+)
 STAMP_SECONDS = 15 * 60
 
 
@@ -81,7 +72,7 @@ class AliDns:
         self.tls = tls is not None
         if tls is not None:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="alidns-server")
+        self._thread = self._listener()
 
     @property
     def port(self) -> int:
@@ -90,6 +81,9 @@ class AliDns:
     @property
     def endpoint(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def _listener(self) -> threading.Thread:
+        return threading.Thread(target=self._http.serve_forever, args=(0.02,), name="alidns-server")
 
     def __enter__(self) -> AliDns:
         self._thread.start()
@@ -104,6 +98,23 @@ class AliDns:
         for connection in still_open:  # a kept-alive connection would hold its thread for ever
             shut(connection)
         self._http.server_close()
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Nobody listens on the port for a while, and kept connections are gone."""
+        address = self._http.server_address
+        self._http.shutdown()
+        self._thread.join()
+        self._http.socket.close()
+        with self._lock:
+            for connection in self._open:
+                shut(connection)
+        try:
+            yield
+        finally:
+            self._http.socket = socket.create_server(address, backlog=128)
+            self._thread = self._listener()
+            self._thread.start()
 
     def fail(self, kind: str, action: str | None = None, times: int = 1, **more: Any) -> None:
         """Makes the next matching requests go wrong."""

@@ -19,31 +19,11 @@ from typing import Any
 Params = Mapping[str, str]
 Answer = dict[str, Any]
 
-LINES = frozenset(
-    [
-        "default",
-        "telecom",
-        "unicom",
-        "mobile",
-        "edu",
-        "drpeng",
-        "btvn",
-        "cstnet",
-        "wexchange",
-        "founder",
-        "topway_video",
-        "wasu",
-        "ocn",
-        "cnix",
-        "bgctv",
-        "aliyun",
-        "search",
-        "oversea",
-        "internal",
-        "cn_telecom_anhui",
-        "cn_unicom_beijing",
-    ]
-)
+LINES = {
+    *("default", "telecom", "unicom", "mobile", "edu", "drpeng", "btvn", "cstnet", "wexchange", "founder"),
+    *("topway_video", "wasu", "ocn", "cnix", "bgctv", "aliyun", "search", "oversea", "internal"),
+    *("cn_telecom_anhui", "cn_unicom_beijing"),
+}
 REMARK = re.compile(r"[-_,.A-Za-z0-9\u4e00-\u9fff]*")
 LABEL = re.compile(r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?", re.IGNORECASE)
 
