@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 DEFAULT = "default"
 LINES = (DEFAULT, "telecom", "unicom", "mobile", "edu", "oversea")
-"""Lockstep's own words for lines, mapped by each provider; any other code is passed through as it is."""
+"""Lockstep's own words for lines, mapped by each provider; any other code is passed through as it
+is.
+"""
 
 ADDRESS_TYPES = ("A", "AAAA")
 
@@ -160,7 +162,9 @@ class LinePlan:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A DNS name that is answered with nodes. `lines` None: taken from the nodes' own lines, fallback any."""
+    """A DNS name that is answered with nodes. `lines` None: taken from the nodes' own lines, fallback
+    any.
+    """
 
     name: str
     provider: str
@@ -212,8 +216,9 @@ class Address:
 class NodeFacts:
     """What the content half says about a node at one moment.
 
-    `fit`: True is known to be ready and in sync (and past its hold-down), False is known not to be, None is
-    unknown, which changes nothing. `reason` completes "node a is …" or "node a …" in the words of people.
+    `fit`: True is known to be ready and in sync (and past its hold-down), False is known not to be, None
+    is unknown, which changes nothing. `reason` completes the sentence "node a …": "is in recovery".
+    `addresses_known` False: where it is has not been learnt since the start, which is no evidence either.
     """
 
     name: str
@@ -222,6 +227,7 @@ class NodeFacts:
     drained: bool = False
     lines: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
+    addresses_known: bool = True
 
 
 # --- what should stand ----------------------------------------------------------------------------
@@ -240,13 +246,20 @@ class DesiredRecord:
 
 @dataclass(frozen=True, slots=True)
 class DesiredSet:
-    """What should stand in one record set, why, and why each node of the line that is missing is missing."""
+    """What should stand in one record set, and why.
+
+    `missing`: why each node of the line that does not answer there does not. `against`: the reason by
+    value for those values of nodes that must not answer. `held`: not empty, the set is left as it is, for
+    this reason.
+    """
 
     service: str
     key: RecordKey
     records: tuple[DesiredRecord, ...] = ()
     reason: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
+    against: Mapping[str, str] = field(default_factory=dict)
+    held: str = ""
 
     @property
     def values(self) -> tuple[str, ...]:
