@@ -1,0 +1,129 @@
+"""Decides rsync's arguments and its file list for each form of run. Starts nothing and reads nothing.
+
+    form        what it is made of
+    FILES       -lptD -O -c --force --delay-updates, the paths on stdin
+    GONE        the same with --delete-missing-args: what the list names and the source lacks goes
+    SUBTREES    the same with -r, and --delete-after where the scope deletes
+    EVERYTHING  -r -lptD -O --modify-window=-1 --force, --delete-after where the scope deletes
+    AUDIT       EVERYTHING with -n; with paths: FILES with -n and --delete-missing-args
+    DEEP_AUDIT  the same with -c
+
+Never among them, because each would break a promise: --inplace and --temp-dir (a page half written),
+--update (a rollback is not sent), --ignore-errors (an unreadable source directory would delete).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sync.core.model import Form
+from sync.core.scope import Scope
+
+AUDITS = frozenset({Form.AUDIT, Form.DEEP_AUDIT})
+LISTED = frozenset({Form.FILES, Form.GONE, Form.SUBTREES})
+# Without %L: rsync ends with 13 when a long path and a long link target meet in one line (log.c). Without it
+# a line holds one name, at its end, and nothing needs to be told apart.
+OUT_FORMAT = "--out-format=%o|%i|%l|%b|%n"
+# -8: else names over 1,024 bytes are escaped in pieces, and a literal \#123 across two pieces is not.
+SPOKEN = ("-i", "-8", OUT_FORMAT)
+KEPT = ("-lptD", "-O", "--force")
+
+
+@dataclass(frozen=True, slots=True)
+class RsyncOptions:
+    """The ``sync`` section as far as it is about one process. ``program`` may be a name or a path."""
+
+    program: str = "rsync"
+    connect_seconds: float = 5
+    timeout_seconds: float = 300
+    stall_seconds: float = 600
+    compress: bool = False
+    bwlimit: str | None = None
+    extra_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run carries. ``paths`` are relative to the root; for audits none means the whole scope.
+
+    ``large``: send without checksumming first (-I in place of -c). ``max_delete`` stops EVERYTHING after that
+    many deletions. ``delete`` overrides the scope's where it is not None.
+    """
+
+    form: Form
+    paths: tuple[bytes, ...] = ()
+    large: bool = False
+    max_delete: int | None = None
+    delete: bool | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the run reads a file list from stdin."""
+        return self.form in LISTED or bool(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A destination as a transport says it: options, the destination argument, what the environment needs.
+
+    ``prefix`` is where the content begins in the paths that the other side's messages name.
+    """
+
+    destination: str
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold the password
+    prefix: bytes = b""
+
+
+def argv(
+    run: Run, options: RsyncOptions, scope: Scope, root: str, remote: Remote, *, progress: bool
+) -> list[str]:
+    """The arguments of one run, the program first; no secret is among them.
+
+    ``root`` is the publish directory, absolute. ``progress``: rsync says how far it is (EVERYTHING only).
+    """
+    result = [options.program, *_form(run, scope), *SPOKEN]
+    if progress and run.form is Form.EVERYTHING:
+        result += ["--info=progress2", "--no-h"]
+    if run.is_listed:
+        result += ["--files-from=-", "--from0"]
+    result += scope.rsync_filters()
+    if options.timeout_seconds:
+        result.append(f"--timeout={math.ceil(options.timeout_seconds)}")
+    if options.compress:
+        result.append("-z")
+    return [*result, *remote.options, *options.extra_args, "--", root.rstrip("/") + "/", remote.destination]
+
+
+def _form(run: Run, scope: Scope) -> list[str]:
+    deletes = scope.delete if run.delete is None else run.delete
+    content = "-I" if run.large else "-c"
+    match run.form:
+        case Form.FILES:
+            return [*KEPT, content, "--delay-updates"]
+        case Form.GONE:
+            return [*KEPT, content, "--delete-missing-args"]
+        case Form.SUBTREES:
+            return ["-r", *KEPT, content, "--delay-updates", *(["--delete-after"] if deletes else [])]
+        case Form.EVERYTHING:
+            return [*_whole(deletes), *([] if run.max_delete is None else [f"--max-delete={run.max_delete}"])]
+        case Form.AUDIT | Form.DEEP_AUDIT:
+            deep = ["-c"] if run.form is Form.DEEP_AUDIT else []
+            if run.paths:
+                missing = ["--delete-missing-args"] if deletes else ["--ignore-missing-args"]
+                return ["-n", *KEPT, "--modify-window=-1", *missing, *deep]
+            return ["-n", *_whole(deletes), *deep]
+
+
+def _whole(deletes: bool) -> list[str]:
+    return ["-r", *KEPT, "--modify-window=-1", *(["--delete-after"] if deletes else [])]
+
+
+def file_list(paths: Sequence[bytes]) -> bytes:
+    """What stdin gets: NUL after each path, and ``./`` before it.
+
+    Without the prefix rsync skips a name that begins with ``#`` or ``;``, and exits with 0.
+    """
+    return b"".join([b"./%s\0" % path for path in paths])

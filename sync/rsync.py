@@ -1,0 +1,200 @@
+"""Runs rsync towards one node and says what came of it; decides nothing about what is sent or what follows.
+
+One call is one process in the caller's thread. A node that is down is a result, never an exception.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sync.core.args import AUDITS, Remote, RsyncOptions, Run, argv, file_list
+from sync.core.complaints import Complaints
+from sync.core.listing import Listed, Progress, listed, progress
+from sync.core.model import Destination, Form, Outcome
+from sync.core.outcome import verdict
+from sync.core.result import RunResult
+from sync.core.scope import Scope
+from sync.process import Cancel, Child, Ended, RunHandle
+from sync.transports import DestinationError, reach
+
+Line = bytes  # _Reading has a field of the name bytes, which hides the type
+_ANSWERED = frozenset({Outcome.DONE, Outcome.PARTIAL, Outcome.VANISHED, Outcome.NO_SPACE})
+_WITHHELD = ("RSYNC_", "LOCKSTEP_")
+
+
+class Runner:
+    """Runs rsync from one publish directory. Any number of threads may share one.
+
+    ``root`` is absolute; ``environ`` what rsync and ssh inherit, less what would change rsync's meaning.
+    """
+
+    def __init__(
+        self,
+        options: RsyncOptions,
+        root: str | bytes | os.PathLike[str],
+        scope: Scope,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        program = shutil.which(options.program, path=environ.get("PATH")) or options.program
+        self._options = replace(options, program=program)
+        self._root = os.fsdecode(os.path.abspath(root))
+        self._scope = scope
+        self._clock = clock
+        inherited = {k: v for k, v in environ.items() if k == "RSYNC_PROXY" or not k.startswith(_WITHHELD)}
+        self._environment = inherited | {"LC_ALL": "C"}  # the messages are read, and -8 needs no locale
+
+    def run(
+        self,
+        destination: Destination,
+        run: Run,
+        *,
+        stop: Cancel | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        handle: RunHandle | None = None,
+    ) -> RunResult:
+        """The result of one rsync run to its end, stopped, stalled or refused ones included.
+
+        ``progress`` is called in this thread about once a second (EVERYTHING only). Raises nothing.
+        """
+        began = self._clock()
+        if stop and stop.reason:
+            return RunResult(run.form, Outcome.KILLED, None, 0, message=f"not started: {stop.reason}")
+        if run.is_listed and not run.paths:
+            return RunResult(run.form, Outcome.DONE, None, 0)
+        try:
+            remote = reach(destination, self._options)
+        except DestinationError as error:
+            return RunResult(run.form, Outcome.CONFIGURATION, None, 0, message=str(error))
+        reading = _Reading(run, self._complaints(run, remote), progress, handle or RunHandle())
+        child = Child(
+            command=argv(run, self._options, self._scope, self._root, remote, progress=progress is not None),
+            environment={**self._environment, **remote.environment},
+            stdin=file_list(run.paths) if run.is_listed else None,
+            on_stdout=reading.take_output,
+            on_stderr=reading.take_errors,
+            clock=self._clock,
+            stall_seconds=self._options.stall_seconds,
+            cancel=stop,
+            handle=reading.handle,
+        )
+        try:
+            ended = child.run()
+        except OSError as error:
+            return _not_started(run.form, self._options.program, error)
+        return reading.result(ended, self._clock() - began, self._options)
+
+    def _complaints(self, run: Run, remote: Remote) -> Complaints:
+        root = os.fsencode(self._root).rstrip(b"/") + b"/"
+        return Complaints(root, remote.prefix, _Names(root))
+
+
+class _Names:
+    """The names in a directory of the source, each directory read once."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._read: dict[bytes, list[bytes]] = {}
+
+    def __call__(self, directory: bytes) -> Iterable[bytes]:
+        if directory not in self._read:
+            try:
+                self._read[directory] = os.listdir(self._root + directory)
+            except OSError:
+                self._read[directory] = []
+        return self._read[directory]
+
+
+@dataclass
+class _Reading:
+    """What one run says, while it runs. Owned by the thread that runs it."""
+
+    run: Run
+    complaints: Complaints
+    progress: Callable[[Progress], None] | None
+    handle: RunHandle
+    files: int = 0
+    bytes: int = 0
+    deleted: int = 0
+    lines: list[Listed] = field(default_factory=list)
+    last: Progress | None = None
+
+    def take_output(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            if item := listed(line):
+                self._count(item)
+            elif self.progress and (now := progress(line, self.last)):
+                self.last = now
+                self.handle.moved = self.handle.moved or now.bytes > 0
+                self.progress(now)
+            elif line:
+                self.complaints.feed(line)
+
+    def take_errors(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.complaints.feed(line)
+
+    def _count(self, item: Listed) -> None:
+        self.handle.moved = True
+        if item.action == "delete":
+            self.deleted += 1
+        elif not item.is_directory:
+            self.files += 1
+        self.bytes += item.moved
+        if self.run.form in AUDITS:
+            self.lines.append(item)
+
+    def result(self, ended: Ended, seconds: float, options: RsyncOptions) -> RunResult:
+        said = self.complaints
+        outcome, message = _judged(ended, said, options)
+        return RunResult(
+            form=self.run.form,
+            outcome=outcome,
+            code=ended.code,
+            seconds=seconds,
+            files=self.files,
+            bytes=self.bytes,
+            deleted=self.deleted,
+            listed=tuple(self.lines),
+            failed=said.failed,
+            source_failed=said.source_failed,
+            vanished=frozenset(said.vanished),
+            not_empty=tuple(said.not_empty),
+            deletions_skipped=said.deletions_skipped,
+            moved=self.handle.moved or outcome in _ANSWERED,
+            message=message,
+        )
+
+
+def _judged(ended: Ended, said: Complaints, options: RsyncOptions) -> tuple[Outcome, str]:
+    if ended.code == 0:
+        return Outcome.DONE, ""
+    if ended.stalled:
+        limit = f"{options.stall_seconds:g} s"
+        return Outcome.UNREACHABLE, f"rsync made no progress for {limit} and was ended; look at the node"
+    if ended.cancelled:
+        return Outcome.KILLED, f"ended: {ended.cancelled}"
+    found = verdict(ended.code, said)
+    return found.outcome, str(found)
+
+
+def _not_started(form: Form, program: str, error: OSError) -> RunResult:
+    """A lack of memory, processes or descriptors passes; a program that is not there does not."""
+    if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+        what, outcome, code = "raise the limits of processes and descriptors", Outcome.BROKEN, None
+    elif error.errno == errno.E2BIG:
+        what, outcome, code = "shorten publish.exclude and publish.paths", Outcome.CONFIGURATION, None
+    else:
+        what, outcome, code = "install rsync, or mend sync.rsync", Outcome.CONFIGURATION, 127
+    return RunResult(
+        form, outcome, code, 0, message=f"{program} cannot be started ({error.strerror}); {what}"
+    )
+
+
+__all__ = ["Cancel", "Progress", "Run", "RunHandle", "RunResult", "Runner"]
