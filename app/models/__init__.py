@@ -1,0 +1,23 @@
+"""All tables in one place, for migrations and queries.
+
+A new model is imported here, or migrations do not see it.
+"""
+
+from app.models.base import READ, Base, Model, db
+from app.models.history import EventRow, TransferRow
+from app.models.journal import DustbinRow, Entry, MetaRow, NodeRow
+from app.models.lease import LeaseRow
+
+__all__ = [
+    "READ",
+    "Base",
+    "DustbinRow",
+    "Entry",
+    "EventRow",
+    "LeaseRow",
+    "MetaRow",
+    "Model",
+    "NodeRow",
+    "TransferRow",
+    "db",
+]
