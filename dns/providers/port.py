@@ -52,7 +52,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from dns.core.model import Capabilities, Observed, Operation
+from dns.core.model import ADDRESS_TYPES, Capabilities, Observed, Operation, canonical_value
+from dns.errors import RefusedError
 from dns.process import Finished, run_program
 
 
@@ -76,7 +77,9 @@ class ProgramRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What the outside hands to a provider: time, waiting, chance, programs. The defaults are the real ones."""
+    """What the outside hands to a provider: time, waiting, chance, programs. The defaults are the real
+    ones.
+    """
 
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -85,6 +88,24 @@ class Wiring:
     run: ProgramRunner = run_program
     notice: Callable[[str], None] = lambda sentence: None
     """Takes one sentence that a person should read; it is an event, not an error."""
+
+
+def refuse_no_addresses(operation: Operation) -> None:
+    """Raises RefusedError for a new value that is no address of the set's type: it came from a bug or a
+    person.
+
+    It also keeps white space and line breaks out of files and messages, where they would become records.
+    """
+    for value in operation.values:
+        try:
+            same = canonical_value(operation.key.type, value) == value
+        except ValueError:
+            same = False
+        if not same or operation.key.type not in ADDRESS_TYPES:
+            raise RefusedError(
+                "value",
+                f"zone {operation.zone.zone}: {value[:60]!r} is no {operation.key.type} record's value",
+            )
 
 
 class Provider(Protocol):

@@ -1,8 +1,8 @@
 """The test environments of the providers: what the contract suite runs against. One line here per provider.
 
 Each environment is a file of its own, `tests/dns/env_<kind>.py`, with a context manager
-``environment(directory: Path) -> Iterator[ProviderEnv]`` that starts what the provider talks to (on loopback,
-on a free port), yields, and ends it.
+``environment(directory: Path) -> Iterator[ProviderEnv]`` that starts what the provider talks to (on
+loopback, on a free port), yields, and ends it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ ENVIRONMENTS = [
 ]
 
 
-
 @dataclass
 class ProviderEnv:
     """A provider with what it talks to.
 
-    - `zone` exists there and is empty of addresses at first; `lines` are usable ones, default first; `ttls` two
-      different TTLs it takes.
-    - `standing(key)` is what the far side itself holds, not asked through the provider: pairs (value, ttl), sorted.
-    - `place(key, records)` puts somebody else's records there behind the provider's back, None where nobody else can.
-    - `faults`: by name, a context manager during which the far side misbehaves. Known names: ``unreachable``
-      (nobody listens: UnavailableError), ``lost_answer`` (a write happens, its answer is lost: UnknownOutcomeError),
-      ``cut_listing`` (a page is missing), ``bad_credentials`` (RefusedError), ``throttled`` (UnavailableError).
+    - `zone` exists there and is empty of addresses at first; `lines` are usable ones, default first;
+      `ttls` two different TTLs it takes.
+    - `standing(key)` is what the far side itself holds, not asked through the provider: pairs (value,
+      ttl), sorted.
+    - `place(key, records)` puts somebody else's records there behind the provider's back, None where
+      nobody else can.
+    - `faults`: by name, a context manager during which the far side misbehaves. Known names:
+      ``unreachable`` (nobody listens: UnavailableError), ``lost_answer`` (a write happens, its answer is
+      lost: UnknownOutcomeError), ``cut_listing`` (a page is missing), ``bad_credentials`` (RefusedError),
+      ``throttled`` (UnavailableError).
     - `foreign_zone`: a zone it does not have, None where any zone will do.
     - `secrets`: texts that must never show.
     - `page_records`: how many records make more than one page, 0 where there are no pages.

@@ -1,0 +1,40 @@
+"""The zone file provider in a folder of its own; what stands is read with a small parser of this
+file's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dns.core.model import RecordKey
+from dns.providers import make_provider
+from tests.dns.provider_envs import ProviderEnv
+
+ZONE = "example.test"
+
+
+@contextmanager
+def environment(directory: Path) -> Iterator[ProviderEnv]:
+    """A fresh folder below `directory`."""
+    folder = directory / "zones"
+
+    def standing(key: RecordKey) -> list[tuple[str, int]]:
+        path = folder / f"{ZONE}.{key.line}.zone"
+        if not path.exists():
+            return []
+        found = []
+        for line in path.read_text().splitlines():
+            parts = line.split()
+            if len(parts) == 5 and parts[2:4] == ["IN", key.type]:
+                name = ZONE if parts[0] == "@" else f"{parts[0]}.{ZONE}"
+                if name == key.name:
+                    found.append((parts[4], int(parts[1])))
+        return sorted(found)
+
+    provider = make_provider("files", "zonefile", {"path": str(folder)})
+    yield ProviderEnv(
+        "zonefile", provider, ZONE, standing, lines=("default", "telecom", "unicom"), foreign_zone=None
+    )
+    provider.close()
