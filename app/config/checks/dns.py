@@ -1,0 +1,115 @@
+"""Checks services against providers and nodes: what is named exists, and what is asked can be expressed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from app.config.checks.finding import Declared, Finding
+from app.config.errors import nearest
+from app.config.schema.dns import LineConfig, ServiceConfig
+from app.config.schema.providers import LIMITS, ProviderConfig, lines_of
+from app.config.schema.root import Config
+from app.config.tree import Loc
+
+
+def findings(config: Config, declared: Declared) -> Iterator[Finding]:
+    """Unknown providers and nodes, names given twice, TTLs and lines that a provider cannot express."""
+    names: set[str] = set()
+    claims: dict[tuple[str, str, str, str], str] = {}
+    for index, service in enumerate(config.dns.services):
+        loc: Loc = ("dns", "services", index)
+        if service.name in names:
+            yield Finding(
+                (*loc, "name"), f"{service.name} is the name of an earlier service already: choose another"
+            )
+        names.add(service.name)
+        yield from _against_others(service, loc, claims)
+        yield from _against_provider(config, service, loc, declared)
+        for line, rules in (service.lines or {}).items():
+            yield from _against_nodes(config, rules, (*loc, "lines", line), declared)
+        yield from _fallback_addresses(service, loc)
+
+
+def _against_others(
+    service: ServiceConfig, loc: Loc, claims: dict[tuple[str, str, str, str], str]
+) -> Iterator[Finding]:
+    for record_type in service.types:
+        for line in service.lines or ("*",):
+            key = (service.provider, service.fqdn, record_type, line)
+            every = (*key[:3], "*")
+            rival = claims.get(key) or claims.get(every)
+            if rival is None and line == "*":
+                rival = next((name for claim, name in claims.items() if claim[:3] == key[:3]), None)
+            if rival is not None:
+                where = "" if line == "*" else f" on line {line}"
+                yield Finding((*loc, "record"), f"{rival} claims {service.fqdn} {record_type}{where} already")
+                return
+            claims[key] = service.name
+
+
+def _against_provider(
+    config: Config, service: ServiceConfig, loc: Loc, declared: Declared
+) -> Iterator[Finding]:
+    provider = config.dns.providers.get(service.provider)
+    if provider is None:
+        if service.provider not in declared.providers:
+            close = nearest(service.provider, declared.providers)
+            yield Finding((*loc, "provider"), f"{service.provider} is not under dns.providers", close)
+        return
+    limits = LIMITS[provider.kind]
+    if not limits.takes_ttl(service.ttl):
+        also = "".join(f"{ttl} or " for ttl in limits.ttl_also)
+        yield Finding(
+            (*loc, "ttl"),
+            f"{service.ttl} s: {provider.kind} takes {also}{limits.ttl_min} to {limits.ttl_max} s",
+        )
+    yield from _lines(config, service, provider, loc)
+
+
+def _lines(config: Config, service: ServiceConfig, provider: ProviderConfig, loc: Loc) -> Iterator[Finding]:
+    able = lines_of(provider)
+    if able is None:
+        return
+    text = ", ".join(sorted(able))
+    if service.lines is not None:
+        for line in service.lines:
+            if line not in able:
+                said = f"{service.provider} ({provider.kind}) can express only {text}"
+                yield Finding((*loc, "lines", line), said, nearest(line, able))
+        return
+    derived = {line for node in config.nodes for line in node.lines} - able
+    if derived:
+        yield Finding(
+            loc,
+            f"takes its lines from the nodes, which carry {', '.join(sorted(derived))}, but {service.provider} "
+            f"({provider.kind}) can express only {text}: give the service lines of its own",
+        )
+
+
+def _against_nodes(config: Config, rules: LineConfig, loc: Loc, declared: Declared) -> Iterator[Finding]:
+    tiers = rules.node_tiers
+    key = "nodes" if rules.tiers is None else "tiers"
+    for tier, names in enumerate(tiers or ()):
+        for index, name in enumerate(names):
+            if name not in declared.nodes and config.node_source.command is None:
+                at = (*loc, key, index) if key == "nodes" else (*loc, key, tier, index)
+                yield Finding(at, f"{name} is not under nodes", nearest(name, declared.nodes))
+    known = {name for names in tiers for name in names} if tiers else set(declared.nodes)
+    for name in rules.weights:
+        if name not in known and (tiers or config.node_source.command is None):
+            yield Finding((*loc, "weights", name), f"{name} is not a node of this line", nearest(name, known))
+
+
+def _fallback_addresses(service: ServiceConfig, loc: Loc) -> Iterator[Finding]:
+    for index, address in enumerate(service.fallback_addresses):
+        record_type = "AAAA" if ipaddress.ip_address(address).version == 6 else "A"
+        if record_type not in service.types:
+            at = (*loc, "fallback_addresses", index)
+            yield Finding(at, f"{address} needs type {record_type}, which the service does not have")
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """Services whose names nobody can be sent to, as far as the configuration alone says."""
+    if config.dns.services and not config.nodes and config.node_source.command is None:
+        yield "dns.services are configured, but there are no nodes to answer with"
