@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 from dns.core.model import Capabilities, Observed, Operation, qualified_name
 from dns.errors import ProviderError, RefusedError, SettingsError
 from dns.providers.aliyun_client import AliyunClient, Endpoint
-from dns.providers.aliyun_operations import Operations
+from dns.providers.aliyun_operations import AliyunRequests
 from dns.providers.aliyun_records import id_of, page_of, record_of
 from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
 from dns.providers.paging import Listing, Page, read_pages
 from dns.providers.port import Answer, Wiring
+from dns.providers.record_by_record import RecordByRecord
 from dns.providers.rows import record_sets
 
 ZONE_PAGE_SIZE = 500
@@ -26,18 +27,19 @@ MAX_TTL_SECONDS = 86400
 class AliyunSettings:
     """A provider of kind aliyun: one entry, one account, one request budget.
 
-    `endpoint` None: AliDNS over HTTPS. `ttl_min` (seconds) and `records_per_set` are what the zone's edition
-    allows: 600 and 10 on the free one; 120, 60, 10 or 1 and 90 on paid ones.
+    `endpoint` None: AliDNS over HTTPS. What the zone's edition allows can be said, so that it is known before
+    AliDNS refuses it: `ttl_min` in seconds (600 on the free edition; 120, 60, 10 or 1 on paid ones) and
+    `records_per_set` (10 on the free edition, 90 on paid ones). Time-outs are seconds.
     """
 
     access_key_id: str = field(repr=False, metadata={"secret": True})
     access_key_secret: str = field(repr=False, metadata={"secret": True})
     endpoint: str | None = None
     requests_per_second: float = 20
-    ttl_min: int = 600
+    ttl_min: int = 1
     records_per_set: int = 10
-    timeout_seconds: float = 5
-    connect_seconds: float = 2
+    timeout: float = 5
+    connect_timeout: float = 2
 
     def __post_init__(self) -> None:
         for key in ("access_key_id", "access_key_secret"):
@@ -47,8 +49,8 @@ class AliyunSettings:
             "requests_per_second",
             "ttl_min",
             "records_per_set",
-            "timeout_seconds",
-            "connect_seconds",
+            "timeout",
+            "connect_timeout",
         ):
             if getattr(self, key) <= 0:
                 raise SettingsError(key, f"{key} must be above 0")
@@ -66,13 +68,13 @@ class Aliyun:
         self._settings = settings
         self._wiring = wiring
         self._budget = Budget(settings.requests_per_second, wiring.monotonic, wiring.sleep)
-        self._operations = Operations(self)
+        self._operations = RecordByRecord(AliyunRequests(self))
         self._client = AliyunClient(
             settings.access_key_id,
             settings.access_key_secret,
             Endpoint(settings.endpoint),
-            settings.timeout_seconds,
-            settings.connect_seconds,
+            settings.timeout,
+            settings.connect_timeout,
         )
 
     def capabilities(self, zone: str) -> Capabilities:
@@ -100,7 +102,7 @@ class Aliyun:
         return Observed(record_sets(rows, lambda row: record_of(row, zone)), listing.complete, listing.why)
 
     def apply(self, operation: Operation) -> Answer:
-        """Carries out one operation; `aliyun_operations` says what happens after a lost answer."""
+        """Carries out one operation; `record_by_record` says what happens after a lost answer."""
         return self._operations.perform(operation)
 
     def check(self, zone: str) -> tuple[str, ...]:

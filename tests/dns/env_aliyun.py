@@ -23,7 +23,7 @@ def environment(directory: Path) -> Iterator[ProviderEnv]:
             "access_key_secret": account.secret,
             "endpoint": server.endpoint,
             "requests_per_second": 1000,
-            "timeout_seconds": 1,
+            "timeout": 1,
         }
         provider = make_provider("ali", "aliyun", values, Wiring(sleep=lambda seconds: None))
 
