@@ -97,7 +97,7 @@ class Aliyun:
         would be many. Raises `ProviderError`.
         """
         asked = {"DomainName": zone}
-        listing = self.listing("DescribeDomainRecords", asked, ZONE_PAGE_SIZE, f"reading {zone}")
+        listing = self.listing("DescribeDomainRecords", asked, ZONE_PAGE_SIZE, f"{self.name}: reading {zone}")
         rows = [row for row in listing.rows if qualified_name(str(row["RR"]), zone) in names]
         return Observed(record_sets(rows, lambda row: record_of(row, zone)), listing.complete, listing.why)
 
@@ -108,7 +108,9 @@ class Aliyun:
     def check(self, zone: str) -> tuple[str, ...]:
         """What is missing: credentials, rights or the zone. Rights to write show only in writing."""
         try:
-            self.call("DescribeDomainRecords", {"DomainName": zone, "PageSize": 1}, f"reading {zone}")
+            self.call(
+                "DescribeDomainRecords", {"DomainName": zone, "PageSize": 1}, f"{self.name}: reading {zone}"
+            )
         except RefusedError as refused:
             return (str(refused) + (self._zones_there_are() if refused.code == "zone" else ""),)
         return ()
@@ -122,7 +124,7 @@ class Aliyun:
 
         def once() -> dict[str, Any]:
             self._budget.take(action)
-            return self._client.call(action, parameters, f"{self.name}: {what}")
+            return self._client.call(action, parameters, what)
 
         return with_backoff(once, self._wiring)
 
@@ -130,13 +132,15 @@ class Aliyun:
         """All pages of a listing, each of `size` rows."""
 
         def fetch(number: int) -> Page:
-            return page_of(self.call(action, {**asked, "PageNumber": number, "PageSize": size}, what))
+            return page_of(self.call(action, {**asked, "PageNumber": number, "PageSize": size}, what), what)
 
         return read_pages(fetch, id_of)
 
     def _zones_there_are(self) -> str:
         with suppress(ProviderError):
-            answer = self.call("DescribeDomains", {"PageSize": 20}, "listing the account's zones")
+            answer = self.call(
+                "DescribeDomains", {"PageSize": 20}, f"{self.name}: listing the account's zones"
+            )
             names = [str(zone.get("DomainName")) for zone in answer.get("Domains", {}).get("Domain", [])]
             return f"; the account has {', '.join(names) or 'no zone at all'}"
         return ""

@@ -171,7 +171,7 @@ def _client_trouble(trouble: ClientException, writes: bool, what: str) -> Provid
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return UnavailableError("unreachable", f"{what}: the endpoint's TLS certificate is not trusted")
-    return _lost("no answer", "no-answer", writes, what)
+    return _lost("no answer", "no_answer", writes, what)
 
 
 def _lost(came: str, code: str, writes: bool, what: str) -> ProviderError:

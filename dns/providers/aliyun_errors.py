@@ -16,7 +16,7 @@ Source: AliDNS API 2015-01-09, error codes of each action and the common ones; t
     unweighted   –           weights are switched off for the set
     throttled    no          too many requests
     busy         no          an earlier change is still being carried out
-    stale-sign   no          sign anew
+    stale_sign   no          sign anew
     server       no          5xx: a write's outcome is unknown
 """
 
@@ -53,8 +53,8 @@ MEANINGS: dict[str, Meaning] = {
     "InvalidAccessKeyId.Inactive": Meaning("credentials", True, "enable the access key in the RAM console"),
     "InvalidAccessKeySecret": _CREDENTIALS,  # the SDK's own name for a 400 SignatureDoesNotMatch
     "SignatureDoesNotMatch": _CREDENTIALS,
-    "IncompleteSignature": Meaning("stale-sign", False, "it is signed anew; check this machine's clock"),
-    "SignatureNonceUsed": Meaning("stale-sign", False, "it is signed anew"),
+    "IncompleteSignature": Meaning("stale_sign", False, "it is signed anew; check this machine's clock"),
+    "SignatureNonceUsed": Meaning("stale_sign", False, "it is signed anew"),
     "InvalidDomainName.NoExist": _ZONE,
     "IncorrectDomainUser": _ZONE,
     "DomainRecordDuplicate": Meaning("duplicate", False, "it stands already; it is read again"),

@@ -83,7 +83,7 @@ class AliyunRequests:
         asked = set_of(operation)
         found = self._account.listing("DescribeSubDomainRecords", asked, NAME_PAGE_SIZE, what(operation))
         if not found.complete:
-            raise UnavailableError("cut-short", f"{what(operation)}: {found.why}")
+            raise UnavailableError("cut_short", f"{what(operation)}: {found.why}")
         records = (record_of(row, operation.zone.zone) for row in found.rows)
         return [record for key, record in records if key == operation.key]
 

@@ -36,12 +36,14 @@ def set_of(operation: Operation) -> dict[str, object]:
     }
 
 
-def page_of(answer: Mapping[str, Any]) -> Page:
+def page_of(answer: Mapping[str, Any], what: str) -> Page:
     """A page of a listing. Raises UnavailableError for an answer that is none."""
     try:
         return Page(list(answer["DomainRecords"]["Record"]), int(answer["TotalCount"]))
     except (KeyError, TypeError, ValueError):
-        raise UnavailableError("garbage", "AliDNS answered a listing without records or a total") from None
+        raise UnavailableError(
+            "garbage", f"{what}: AliDNS answered a listing without records or total"
+        ) from None
 
 
 def id_of(row: Row) -> str:

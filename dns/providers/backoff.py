@@ -16,7 +16,7 @@ ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 3.0
 
-TRANSIENT = frozenset({"throttled", "busy", "server", "stale-sign"})
+TRANSIENT = frozenset({"throttled", "busy", "server", "stale_sign"})
 """Codes worth another try within the same operation; what is not reachable is left to the next pass."""
 
 

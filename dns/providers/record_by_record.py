@@ -63,7 +63,7 @@ class RecordByRecord:
         return act[operation.action](operation)
 
     def _add(self, operation: Operation) -> Answer:
-        new = _only(operation.new)
+        new = _only(operation.new, operation)
         try:
             record_id, text = self._requests.create(operation, new), "added"
         except (StaleError, UnknownOutcomeError) as doubt:
@@ -75,7 +75,7 @@ class RecordByRecord:
         return Answer("; ".join([f"{text}: {record_id}", *notes]), {new.value: record_id})
 
     def _replace(self, operation: Operation) -> Answer:
-        old, new = _only(operation.old), _only(operation.new)
+        old, new = _only(operation.old, operation), _only(operation.new, operation)
         record_id = old.id or self._id_of(operation, old)
         if record_id is None:
             raise StaleError(
@@ -94,7 +94,7 @@ class RecordByRecord:
         return Answer("; ".join([f"replaced: {record_id}", *notes]), {new.value: record_id})
 
     def _remove(self, operation: Operation) -> Answer:
-        old = _only(operation.old)
+        old = _only(operation.old, operation)
         record_id = old.id or self._id_of(operation, old)
         if record_id is None:
             return Answer("gone already")
@@ -125,10 +125,10 @@ class RecordByRecord:
 
 def what(operation: Operation) -> str:
     """How errors name the operation."""
-    return f"{operation.action} {operation.key}"
+    return f"{operation.zone.provider}: {operation.action} {operation.key}"
 
 
-def _only(records: tuple[Record, ...]) -> Record:
+def _only(records: tuple[Record, ...], operation: Operation) -> Record:
     if len(records) != 1:
-        raise RefusedError("plan", f"one record per operation is taken, not {len(records)}")
+        raise RefusedError("plan", f"{what(operation)}: it takes one record at a time, not {len(records)}")
     return records[0]
