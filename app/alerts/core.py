@@ -1,0 +1,276 @@
+"""Decides who is told what and when, one alert per condition and object. Owns no thread, clock, channel or
+database.
+
+- Grouped: the first alert of a condition opens a window of ``group_seconds``; all that come meanwhile are
+  one notice.
+- Every incident that began is told, and told again when over with how long it took; one that was over
+  before its window closed is told once, as over.
+- What still holds is repeated every ``repeat_seconds``, all of one condition together.
+- What flaps is told once, and once more when it has been still.
+- While the supervisor is cut off nothing is told of nodes; when that ends they get a window to answer first.
+- A silenced alert waits; what still holds when the silence ends is told then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.alerts.alert import (
+    ASK,
+    Alert,
+    Phase,
+    alert_from_json,
+    alert_to_json,
+    calmed,
+    cleared,
+    raised,
+    settled,
+    told,
+)
+from app.alerts.model import (
+    OF_NODES,
+    AlertRules,
+    Cleared,
+    Condition,
+    Gone,
+    Mistake,
+    Notice,
+    NoticeKind,
+    Raised,
+    Severity,
+    Signal,
+)
+from app.alerts.routes import Routes
+from app.alerts.silences import Silences
+from app.alerts.windows import ErrorWindows
+
+Told = tuple[Notice, tuple[str, ...]]
+"""A notice and the channels that hear of it (none: it is only written down)."""
+SETTLE_SECONDS = (
+    20.0  # after being cut off: dead nodes are asked every 3 s, so this is time enough to be seen alive
+)
+
+
+class AlertBook:
+    """All alerts. Feed it signals, then ask ``advance`` what is to be told; time only comes in from outside.
+
+    One thread at a time. ``new_id`` makes the ids of notices and incidents. ``silences`` may be begun and
+    ended at will.
+    """
+
+    def __init__(self, rules: AlertRules, routes: Routes, new_id: Callable[[], str]) -> None:
+        self.rules = rules
+        self.routes = routes
+        self._new_id = new_id
+        self._alerts: dict[tuple[Condition, str], Alert] = {}
+        self._windows: dict[tuple[Condition, Phase], float] = {}
+        self.silences = Silences()
+        self._errors = ErrorWindows(rules.strategies)
+
+    # --- in -----------------------------------------------------------------------------------------
+
+    def feed(self, signal: Signal) -> None:
+        """Takes a signal in; nothing is told before ``advance``."""
+        match signal:
+            case Raised():
+                key = signal.condition, signal.object
+                self._put(raised(self._alerts.get(key), signal, self.rules), signal.at)
+            case Cleared():
+                self._clear(signal.condition, signal.object, signal.at)
+            case Gone():
+                for condition, name in list(self._alerts):
+                    if name == signal.object:
+                        self._clear(condition, name, signal.at)
+            case Mistake():
+                self._errors.add(signal.at, signal.what)
+                self._judge_errors(signal.at)
+
+    def reconfigure(self, rules: AlertRules, routes: Routes, now: float) -> None:
+        """Takes over another configuration; what is raised stays raised."""
+        self.rules, self.routes = rules, routes
+        self._errors = ErrorWindows(rules.strategies, self._errors.times, self._errors.examples)
+        current = {self._error_object(seconds) for seconds in self._errors.strategies}
+        for condition, name in list(self._alerts):
+            if condition is Condition.ERROR and name not in current:
+                self._clear(condition, name, now)
+
+    # --- out ----------------------------------------------------------------------------------------
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Everything that holds or is still to be told, oldest first; for pages and ``flask alerts list``."""
+        shown = (alert for alert in self._alerts.values() if alert.phase is not Phase.CALM)
+        return tuple(sorted(shown, key=_by_age))
+
+    def advance(self, now: float) -> list[Told]:
+        """What is to be told now. Call it whenever signals came and at ``next_due``; it is idempotent in
+        time.
+        """
+        self.silences.expire(now)
+        self._judge_errors(now)
+        for alert in list(self._alerts.values()):
+            self._age(alert, now)
+        return [*self._due(now), *self._repeats(now)]
+
+    def next_due(self) -> float | None:
+        """The next time at which ``advance`` may have something to do; None while everything is calm."""
+        return min(self._times(), default=None)
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _put(self, alert: Alert, at: float) -> None:
+        if alert.due_at == ASK:
+            group = alert.condition, alert.phase
+            window = self._windows.get(group)
+            if window is None or window <= at:
+                window = self._windows[group] = at + self.rules.group_seconds
+            alert = replace(alert, due_at=window)
+        self._alerts[alert.key] = alert
+
+    def _clear(self, condition: Condition, name: str, at: float) -> None:
+        alert = self._alerts.get((condition, name))
+        if alert is None or not alert.up:
+            return
+        after = cleared(alert, at)
+        if after.brief and condition in OF_NODES and self._cut_off():
+            after = calmed(after)  # it was us, not the node
+        self._put(after, at)
+        if condition is Condition.CUT_OFF and not self._cut_off():
+            self._let_nodes_answer(at + max(SETTLE_SECONDS, self.rules.group_seconds))
+
+    def _let_nodes_answer(self, until: float) -> None:
+        for alert in list(self._alerts.values()):
+            if alert.condition in OF_NODES and alert.phase is Phase.PENDING:
+                self._windows[alert.condition, alert.phase] = until
+                self._alerts[alert.key] = replace(alert, due_at=until)
+
+    def _age(self, alert: Alert, now: float) -> None:
+        if alert.phase is Phase.CALM:
+            if not alert.raises or now - alert.raises[-1] >= self.rules.flap_seconds:
+                del self._alerts[alert.key]
+        elif alert.brief and self._silenced(alert):
+            self._alerts[alert.key] = calmed(alert)
+        else:
+            self._alerts[alert.key] = settled(alert, now, self.rules)
+
+    def _judge_errors(self, now: float) -> None:
+        for seconds, count in self._errors.strategies.items():
+            name = self._error_object(seconds)
+            alert = self._alerts.get((Condition.ERROR, name))
+            if self._errors.holds(seconds, now):
+                if alert is None or not alert.up:
+                    self.feed(_too_many_errors(now, name, count, seconds, self._errors.examples))
+            elif alert is not None and alert.up:
+                self._clear(Condition.ERROR, name, now)
+
+    def _error_object(self, seconds: float) -> str:
+        return f"{self._errors.strategies[seconds]} errors within {seconds:g} s"
+
+    def _due(self, now: float) -> Iterator[Told]:
+        waiting = [alert for alert in self._alerts.values() if alert.tells and not self._blocked(alert)]
+        for kind, condition, channels, group in self._grouped((alert.tells, alert) for alert in waiting):
+            if any(alert.due_at is not None and alert.due_at <= now for alert in group):
+                yield self._tell(kind, condition, group, now), channels
+
+    def _repeats(self, now: float) -> Iterator[Told]:
+        if self.rules.repeat_seconds <= 0:
+            return
+        standing = [
+            alert
+            for alert in self._alerts.values()
+            if alert.phase in (Phase.FIRING, Phase.FLAPPING)
+            and alert.due_at is None
+            and not self._blocked(alert)
+        ]
+        for kind, condition, channels, group in self._grouped(
+            (NoticeKind.REPEAT, alert) for alert in standing
+        ):
+            oldest = min(alert.told_at for alert in group if alert.told_at is not None)
+            if now - oldest >= self.rules.repeat_seconds:
+                yield self._tell(kind, condition, group, now), channels
+
+    def _grouped(
+        self, alerts: Iterable[tuple[NoticeKind | None, Alert]]
+    ) -> Iterator[tuple[NoticeKind, Condition, tuple[str, ...], list[Alert]]]:
+        groups: dict[tuple[NoticeKind, Condition, tuple[str, ...]], list[Alert]] = {}
+        for kind, alert in alerts:
+            if kind is not None:
+                channels = self.routes.channels(alert.condition, alert.severity, kind)
+                groups.setdefault((kind, alert.condition, channels), []).append(alert)
+        for (kind, condition, channels), group in groups.items():
+            yield kind, condition, channels, sorted(group, key=_by_age)
+
+    def _tell(self, kind: NoticeKind, condition: Condition, group: list[Alert], now: float) -> Notice:
+        identity = self._new_id()
+        threads = tuple(dict.fromkeys(alert.thread for alert in group if alert.thread is not None))
+        incident = threads[0] if threads else identity
+        severity = max((alert.severity for alert in group), key=lambda severity: severity.rank)
+        items = tuple(alert.item() for alert in group)
+        for alert in group:
+            self._alerts[alert.key] = told(alert, now, incident)
+        return Notice(identity, kind, condition, severity, now, items, incident, threads, self.rules.name)
+
+    def _cut_off(self) -> bool:
+        return any(alert.up for alert in self._alerts.values() if alert.condition is Condition.CUT_OFF)
+
+    def _blocked(self, alert: Alert) -> bool:
+        if alert.condition in OF_NODES and alert.phase is not Phase.ENDING and self._cut_off():
+            return True
+        return self._silenced(alert)
+
+    def _silenced(self, alert: Alert) -> bool:
+        return self.silences.cover(alert.condition, alert.object)
+
+    def _times(self) -> Iterator[float]:
+        for alert in self._alerts.values():
+            if self._blocked(alert):
+                continue
+            if alert.due_at is not None:
+                yield alert.due_at
+            elif alert.phase in (Phase.FIRING, Phase.FLAPPING) and self.rules.repeat_seconds > 0:
+                yield (alert.told_at or alert.since) + self.rules.repeat_seconds
+            if alert.phase is Phase.FLAPPING and alert.due_at is None:
+                yield alert.changed_at + self.rules.flap_seconds
+        if any(alert.up for alert in self._alerts.values() if alert.condition is Condition.ERROR):
+            calm = (self._errors.calm_at(seconds) for seconds in self._errors.strategies)
+            yield from (at for at in calm if at is not None)
+        yield from (silence.until for silence in self.silences.all())
+
+    # --- over a restart -----------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole state as plain values."""
+        return {
+            "alerts": [alert_to_json(alert) for alert in self._alerts.values()],
+            "windows": [[group[0].value, group[1].value, at] for group, at in self._windows.items()],
+            "silences": self.silences.to_json(),
+            "errors": {"times": list(self._errors.times), "examples": list(self._errors.examples)},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over what ``to_json`` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        alerts = [alert_from_json(value) for value in state["alerts"]]
+        self._alerts = {alert.key: alert for alert in alerts}
+        self._windows = {(Condition(one), Phase(two)): float(at) for one, two, at in state["windows"]}
+        self.silences = Silences.from_json(state["silences"])
+        self._errors = ErrorWindows(
+            self.rules.strategies, state["errors"]["times"], state["errors"]["examples"]
+        )
+
+
+def _by_age(alert: Alert) -> tuple[float, str]:
+    return alert.since, alert.object
+
+
+def _too_many_errors(now: float, name: str, count: int, seconds: float, examples: tuple[str, ...]) -> Raised:
+    lately = f"; lately: {'; '.join(examples)}" if examples else ""
+    return Raised(
+        now,
+        Condition.ERROR,
+        name,
+        Severity.WARNING,
+        f"at least {count} errors within {seconds:g} s{lately}",
+        "Look at the Events page for what they have in common: one node, one path, or everything.",
+    )
