@@ -52,7 +52,7 @@ def settings_of(kind: str, values: Mapping[str, Any]) -> Any:
     key.
     """
     settings = provider_class(kind).Settings
-    known = {f.name: f for f in dataclasses.fields(settings)}
+    known = {f.name: f for f in dataclasses.fields(settings) if f.init}
     for key in values:
         if key not in known:
             raise SettingsError(

@@ -2,7 +2,9 @@
 
 Each environment is a file of its own, `tests/dns/env_<kind>.py`, with a context manager
 ``environment(directory: Path) -> Iterator[ProviderEnv]`` that starts what the provider talks to (on
-loopback, on a free port), yields, and ends it.
+loopback, on a free port), yields, and ends it. What is slow to start may be shared by all tests of a
+kind: then the file also has ``server(directory)``, a context manager too, and ``environment(directory,
+shared)`` gets what that yielded.
 """
 
 from __future__ import annotations
@@ -55,7 +57,19 @@ class ProviderEnv:
 
 
 @contextmanager
-def environment(kind: str, directory: Path) -> Iterator[ProviderEnv]:
+def far_side(kind: str, directory: Path) -> Iterator[object]:
+    """What all tests of a kind share, None where its file has no `server`."""
+    module = import_module(f"tests.dns.env_{kind}")
+    if not hasattr(module, "server"):
+        yield None
+        return
+    with module.server(directory) as shared:
+        yield shared
+
+
+@contextmanager
+def environment(kind: str, directory: Path, shared: object = None) -> Iterator[ProviderEnv]:
     """The environment of a kind, ended on leaving."""
-    with import_module(f"tests.dns.env_{kind}").environment(directory) as env:
+    opened = import_module(f"tests.dns.env_{kind}").environment
+    with opened(directory) if shared is None else opened(directory, shared) as env:
         yield env

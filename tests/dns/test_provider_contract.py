@@ -33,7 +33,7 @@ from dns.errors import (
 )
 from dns.providers import PROVIDERS, provider_class, secret_keys, settings_of
 from dns.providers.port import Answer
-from tests.dns.provider_envs import ENVIRONMENTS, ProviderEnv, environment
+from tests.dns.provider_envs import ENVIRONMENTS, ProviderEnv, environment, far_side
 
 A, B, C = "203.0.113.10", "203.0.113.20", "203.0.113.30"
 SIX = "2001:db8::10"
@@ -102,9 +102,20 @@ class Zone:
         return [value for value, _ in self.env.standing(key)]
 
 
-@pytest.fixture(params=ENVIRONMENTS)
-def env(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProviderEnv]:
-    with environment(request.param, tmp_path) as found:
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    with far_side(kind, tmp_path_factory.mktemp(kind)) as found:
+        yield found
+
+
+@pytest.fixture
+def env(kind: str, shared: object, tmp_path: Path) -> Iterator[ProviderEnv]:
+    with environment(kind, tmp_path, shared) as found:
         yield found
 
 
@@ -359,15 +370,15 @@ def test_capabilities_hold_together(zone: Zone) -> None:
     assert all(able.takes_line(line) for line in zone.env.lines)
 
 
-@pytest.mark.parametrize("kind", sorted(PROVIDERS))
-def test_secrets_are_marked_and_never_shown(kind: str) -> None:
-    settings = provider_class(kind).Settings
-    for name in secret_keys(kind):
-        assert not settings.__dataclass_fields__[name].repr, f"{kind}.{name} shows in a repr"
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_secrets_are_marked_and_never_shown(name: str) -> None:
+    settings = provider_class(name).Settings
+    for key in secret_keys(name):
+        assert not settings.__dataclass_fields__[key].repr, f"{name}.{key} shows in a repr"
 
 
-@pytest.mark.parametrize("kind", sorted(PROVIDERS))
-def test_an_unknown_setting_is_named(kind: str) -> None:
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_an_unknown_setting_is_named(name: str) -> None:
     with pytest.raises(SettingsError) as refusal:
-        settings_of(kind, {"no_such_key": 1})
+        settings_of(name, {"no_such_key": 1})
     assert refusal.value.key == "no_such_key"
