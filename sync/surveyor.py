@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 CHUNK = 5000
 RETRY_SECONDS = 5.0
 UNWATCHED_RESCAN_SECONDS = 30.0
+UNREADABLE_RETRY_SECONDS = 30.0
+FAULT_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +81,31 @@ Tell = Callable[[Settled | SourceNews | FirstScanDone], None]
 
 
 class Watching:
-    """What the surveyor asks of a watcher (a protocol in words: sync/watcher.py implements it).
-
-    The default watches nothing: a one-off run scans instead.
-    """
+    """What the surveyor asks of a watcher; this one watches nothing, for a one-off run that scans instead."""
 
     events = 0
     overflows = 0
     directories = 0
     unwatched: frozenset[bytes] = frozenset()
 
-    def start(self) -> None:
-        """Sets the watches; a root that is missing is told by ``healthy``."""
+    def start(self) -> bool:
+        """Sets the watches; False when the root cannot be watched now."""
+        return True
 
     def stop(self) -> None:
         """Ends every thread; may be called twice."""
 
-    def restart(self) -> None:
-        """Builds all watches anew and doubts everything."""
+    def restart(self, reason: str = "") -> bool:
+        """Builds all watches anew and doubts everything; False when the root cannot be watched now."""
+        return True
+
+    def retry(self) -> int:
+        """Tries the unwatched directories again; how many are watched now."""
+        return 0
+
+    def broken(self) -> str | None:
+        """What ``restart`` would cure."""
+        return None
 
     def healthy(self) -> str | None:
         """None, or what is wrong and what to do."""
@@ -178,6 +187,7 @@ class Surveyor:
         self.tell = tell
         self.being_sent = being_sent
         self.clock = clock
+        self.make_watcher: Callable[[SurveySettings, Surveyor], Watching] = lambda settings, sink: Watching()
         self.watcher: Watching = Watching()
         self.first_scan_done = threading.Event()
         self._marks: deque[bytes] = deque()
@@ -190,21 +200,22 @@ class Surveyor:
         self._stopping = False
         self._quiet = Quiet(settings.quiet)
         self._doubts = _Doubts()
-        self._live: dict[int, int] = {}          # hash(path) → signature of every live path
-        self._held: dict[bytes, None] = {}       # deletions that wait, oldest first
+        self._live: dict[int, int] = {}  # hash(path) → signature of every live path
+        self._held: dict[bytes, None] = {}  # deletions that wait, oldest first
         self._mass = MassDeletion()
         self._peak = Peak()
         self._expected: Identity | None = None
         self._stored_inode = 0
         self._root: Identity | None = None
         self._mounts: dict[bytes, bool] = {}
-        self._unreadable: dict[bytes, None] = {}
-        self._seen_paths: set[bytes] = set()     # configured sub-folders that have been there
+        self._unreadable: dict[bytes, float] = {}  # path → when to look again
+        self._seen_paths: set[bytes] = set()  # configured sub-folders that have been there
         self._news: SourceNews | None = None
         self._fault: str | None = None
         self._retry_watch_at = 0.0
         self._next_rescan = 0.0
-        self._next_unwatched = 0.0
+        self._next_rescan_of_unwatched = 0.0
+        self._judged_at = float("-inf")
 
     # ── called from other threads ────────────────────────────────────────────────────────────────────────
 
@@ -300,11 +311,8 @@ class Surveyor:
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _loop(self) -> None:
-        try:
-            self.watcher.start()
-        except Exception:
-            log.exception("the watcher did not start; it is tried again")
         self._look_at_root()
+        self._new_watcher()
         while not self._stopping:
             try:
                 message = self._inbox.get(timeout=self._seconds_to_next())
@@ -325,7 +333,9 @@ class Surveyor:
 
     def _seconds_to_next(self) -> float:
         now = self.clock()
-        times = [t for t in (self._quiet.next_at(), self._mass.next_at() if self._held else None) if t is not None]
+        times = [
+            t for t in (self._quiet.next_at(), self._mass.next_at() if self._held else None) if t is not None
+        ]
         doubts = self._doubts.due_at(self._quiet.rules)
         if doubts is not None and not self._scanning:
             times.append(doubts)
@@ -382,9 +392,12 @@ class Surveyor:
             try:
                 stat = look(root, path)
             except OSError as error:
-                log.warning("cannot look at a path in the publish directory (%s); it is tried again", error.strerror)
-                self._unreadable[path] = None
+                log.warning(
+                    "cannot look at a path in the publish directory (%s); it is tried again", error.strerror
+                )
+                self._unreadable[path] = now + UNREADABLE_RETRY_SECONDS
                 continue
+            self._unreadable.pop(path, None)
             if stat.kind is Kind.GONE:
                 if scope.carries(path, False) or hash(path) in self._live:
                     gone.append(path)
@@ -392,7 +405,9 @@ class Surveyor:
                 settled.append((path, stat))
                 if stat.links > 1 and stat.kind is Kind.FILE:
                     linked += self._other_links(path, stat)
-        settled += [(p, look(root, p)) for p in dict.fromkeys(linked) if p not in dict(settled)] if linked else []
+        settled += (
+            [(p, look(root, p)) for p in dict.fromkeys(linked) if p not in dict(settled)] if linked else []
+        )
         self._settle(settled)
         if gone:
             self._hold(gone, now)
@@ -418,7 +433,8 @@ class Surveyor:
 
     def _release(self, now: float) -> None:
         if self._held and not self._mass.holds(now):
-            self._judge(now)
+            if self._fault is None or now - self._judged_at >= FAULT_LOOK_SECONDS:
+                self._judge(now)
             if self._fault is None:
                 self._release_all()
         self._publish_news(now)
@@ -435,7 +451,7 @@ class Surveyor:
                 self._live.pop(hash(path), None)
                 self.tell(Settled([(path, GONE)], left=True))
             else:
-                self._quiet.touch(path, self.clock())     # it is back
+                self._quiet.touch(path, self.clock())  # it is back
         for start in range(0, len(gone), CHUNK):
             self._settle(gone[start : start + CHUNK])
         self._peak.add(self.clock(), len(self._live))
@@ -453,6 +469,7 @@ class Surveyor:
         return changed
 
     def _judge(self, now: float) -> None:
+        self._judged_at = now
         scope = self.settings.scope
         for path in scope.paths:
             if self._is_directory(path):
@@ -463,7 +480,7 @@ class Surveyor:
             self._peak.add(now, files)
         root = self._root
         if root is not None and self._expected is not None and root != self._expected and not lacking:
-            self._expected = root                        # replaced by one that lacks nothing
+            self._expected = root  # replaced by one that lacks nothing
         self._fault = fault(
             Source(
                 root=root,
@@ -502,31 +519,42 @@ class Surveyor:
     def _on_tick(self) -> None:
         now = self.clock()
         if self._look_at_root():
-            self._restart_watcher(now)
-        elif (trouble := self.watcher.healthy()) is not None and now >= self._retry_watch_at:
-            if self.watcher.unwatched and now >= self._next_unwatched:
-                self._next_unwatched = now + UNWATCHED_RESCAN_SECONDS
-                for prefix in topmost(self.watcher.unwatched):
-                    self._doubts.add(prefix, "not watched", now)
-            elif not self.watcher.unwatched:
-                log.warning("watching again: %s", trouble)
-                self._restart_watcher(now)
+            self._restart_watcher("another directory stands at publish.root")
+        elif now >= self._retry_watch_at and (trouble := self.watcher.broken()) is not None:
+            log.warning("watching anew: %s", trouble)
+            self._restart_watcher(trouble)
+        if now >= self._next_rescan_of_unwatched and self.watcher.unwatched:
+            self._next_rescan_of_unwatched = now + UNWATCHED_RESCAN_SECONDS
+            self.watcher.retry()
+            for prefix in topmost(self.watcher.unwatched):
+                self._doubts.add(prefix, "not watched", now)
         if self.settings.rescan_seconds and now >= self._next_rescan:
             self._next_rescan = now + self.settings.rescan_seconds
             self._doubts.add(b"", "rescan_seconds", now)
-        if self._unreadable:
-            for path in list(self._unreadable):
-                self._quiet.touch(path, now) if path else None
-            self._unreadable.clear()
+        for path, at in list(self._unreadable.items()):
+            if now >= at:
+                self._unreadable[path] = now + UNREADABLE_RETRY_SECONDS
+                self._doubts.add(path, "it could not be read", now)
         self._judge(now)
 
-    def _restart_watcher(self, now: float) -> None:
-        self._retry_watch_at = now + RETRY_SECONDS
+    def _new_watcher(self) -> None:
+        """Another watcher, for a start or another scope; a root that is missing is tried again by the tick."""
+        self.watcher.stop()
+        self.watcher = self.make_watcher(self.settings, self)
+        self._watch(self.watcher.start)
+
+    def _restart_watcher(self, reason: str) -> None:
+        self._watch(lambda: self.watcher.restart(reason))
+
+    def _watch(self, begin: Callable[[], bool]) -> None:
+        self._retry_watch_at = self.clock() + RETRY_SECONDS
         try:
-            self.watcher.restart()
+            begin()
         except Exception:
-            log.exception("the watcher could not be started again; it is tried again in %d s", RETRY_SECONDS)
-        self._doubts.add(b"", "watching began anew", now)
+            log.exception(
+                "the publish directory could not be watched; it is tried again in %d s", RETRY_SECONDS
+            )
+        self._doubts.add(b"", "watching began anew", self.clock())
 
     def _publish_news(self, now: float) -> None:
         news = SourceNews(
@@ -566,7 +594,7 @@ class Surveyor:
         self._quiet.rules = settings.quiet
         if rescoped:
             self._seen_paths &= set(settings.scope.paths)
-            self._restart_watcher(self.clock())
+            self._new_watcher()
 
     # ── scans ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -629,7 +657,7 @@ class Surveyor:
             self._inbox.put(_ScanChunk(changed))
         unreadable += blind
         if b"" in blind or (prefix and hash(prefix) not in live):
-            return                              # nothing is known of it, or nothing was known
+            return  # nothing is known of it, or nothing was known
         if not prefix and len(seen) >= len(live) and live.keys() <= seen:
             return
         for row in self.store.manifest(prefix):
@@ -641,17 +669,21 @@ class Surveyor:
         self._scanning = False
         now = self.clock()
         if done.error is not None:
-            self._doubts.add(b"" if done.first else topmost(done.prefixes)[0], done.error, now + RETRY_SECONDS)
+            self._doubts.add(
+                b"" if done.first else topmost(done.prefixes)[0], done.error, now + RETRY_SECONDS
+            )
             return
         for prefix in done.prefixes:
             for path in [p for p in self._unreadable if is_below(p, prefix)]:
                 del self._unreadable[path]
             for path in [p for p in self._held if is_below(p, prefix)]:
-                del self._held[path]            # the scan says anew what is gone
+                del self._held[path]  # the scan says anew what is gone
         for path in done.unreadable:
-            self._unreadable[path] = None
+            self._unreadable[path] = now + UNREADABLE_RETRY_SECONDS
             if path:
-                log.warning("cannot read %s in the publish directory: nothing below it is deleted", os.fsdecode(path))
+                log.warning(
+                    "cannot read %s in the publish directory: nothing below it is deleted", os.fsdecode(path)
+                )
         self._mounts.update(done.mounts)
         lost = [p for p in (*done.gone, *done.left) if hash(p) in self._live]
         if lost:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sync.core.model import Change, Kind, Stat
+from sync.core.tempnames import is_temporary
 
-_TEMPORARY = re.compile(rb"(?:^|/)\.[^/]+\.[A-Za-z0-9]{6}$")
 _DELAYED = re.compile(rb"(?:^|/)\.~tmp~(?:/|$)")
 
 
@@ -39,7 +39,7 @@ class Finding(StrEnum):
 
 def is_leftover(path: bytes) -> bool:
     """Whether rsync itself makes such names while it receives: ``.name.XXXXXX`` and what lies in ``.~tmp~/``."""
-    return bool(_TEMPORARY.search(path) or _DELAYED.search(path))
+    return is_temporary(path.rpartition(b"/")[2]) or bool(_DELAYED.search(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,7 @@ def classify(path: bytes, only_on_node: bool, context: AuditContext) -> Finding:
     return Finding.SUSPECT
 
 
-def sort_findings(
-    listed: Iterable[tuple[bytes, bool]], context: AuditContext
-) -> dict[Finding, list[bytes]]:
+def sort_findings(listed: Iterable[tuple[bytes, bool]], context: AuditContext) -> dict[Finding, list[bytes]]:
     """All listed paths by what they mean."""
     found: dict[Finding, list[bytes]] = {finding: [] for finding in Finding}
     for path, only_on_node in listed:

@@ -1,13 +1,17 @@
-"""Turns dirty paths into what rsync is given. Looks only through the functions it is handed; never runs anything.
+"""Turns journal rows into what rsync is given. Looks only through the functions it is handed; never runs anything.
 
-For each dirty path the tree is looked at from the top, because rsync goes wrong silently where a listed
-path's parent is not what it was (a child listed below a path that became a symlink: exit 0, and the node
-keeps a directory):
+A path is deleted on a node only if its journal row says that it is gone, for such a row has passed the rails;
+that a look now finds nothing proves little (the tree may just have been unmounted). And each path is looked at
+from the top, because rsync goes wrong silently where a parent is not what it was (a child listed below a path
+that became a symlink: exit 0, and the node keeps a directory):
 
-    an ancestor is missing                    → the topmost missing ancestor is deleted on the node
-    an ancestor is a file, symlink or other   → that ancestor is sent in the path's place
-    the path is missing                       → it is deleted on the node
-    the path is there                         → it is sent; a directory without its contents
+    row        now                                         listed
+    ─────────  ──────────────────────────────────────────  ──────────────────────────────────────────────
+    any        an ancestor is a file, symlink or other     that ancestor, in the path's place
+    any        there                                       the path; a directory without its contents
+    gone       missing                                     its topmost ancestor with a gone row in the batch
+    not gone   missing                                     nothing: vanished, the surveyor looks again
+    gone       outside the scope                           left: deleted although the source still has it
 
 Order of the steps: files and trees first and together (rsync makes them appear at the end), then large files
 one by one, then deletions, so that a page does not precede its assets and nothing linked vanishes early.
@@ -21,11 +25,21 @@ from dataclasses import dataclass, field
 from sync.core.journal import ancestors, topmost
 from sync.core.model import Kind, Stat
 
-TREES_ABOVE = 1000     # paths in a batch, from which on whole directories may stand for their contents
-TREE_SHARE = 2         # … where at least one in so many of a directory's paths is in the batch
+TREES_ABOVE = 1000  # paths in a batch, from which on whole directories may stand for their contents
+TREE_SHARE = 2  # … where at least one in so many of a directory's paths is in the batch
 
 Look = Callable[[bytes], Stat]
 CountBelow = Callable[[bytes, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What must be listed for a batch: paths that are there, with what stands there now, and the others."""
+
+    there: Mapping[bytes, Stat]
+    gone: tuple[bytes, ...] = ()
+    left: tuple[bytes, ...] = ()
+    vanished: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,65 +50,87 @@ class Steps:
     trees: tuple[bytes, ...] = ()
     large: tuple[bytes, ...] = ()
     gone: tuple[bytes, ...] = ()
+    left: tuple[bytes, ...] = ()
+    vanished: tuple[bytes, ...] = ()
     sizes: Mapping[bytes, int] = field(default_factory=dict)
 
-    @property
-    def paths(self) -> tuple[bytes, ...]:
-        """Every path that is listed."""
-        return self.files + self.trees + self.large + self.gone
 
-
-def resolve(paths: Iterable[bytes], look: Look, is_inside: Callable[[bytes], bool]) -> dict[bytes, Stat]:
-    """The paths that must be listed for these dirty ones, with what stands there now (GONE: nothing does).
-
-    ``is_inside`` says whether a path may be listed at all: ancestors above the configured sub-folders may not.
-    """
+def resolve(rows: Mapping[bytes, bool], look: Look, carries: Callable[[bytes, bool], bool]) -> Listed:
+    """What to list for these rows: path → whether its journal row says gone. ``carries`` is the scope's."""
     seen: dict[bytes, Stat] = {}
-    listed: dict[bytes, Stat] = {}
-    for path in paths:
-        for ancestor in ancestors(path):
-            stat = seen.get(ancestor)
-            if stat is None:
-                stat = seen[ancestor] = look(ancestor)
-            if stat.kind is not Kind.DIRECTORY and is_inside(ancestor):
-                listed[ancestor] = stat
-                break
+
+    def seen_or_look(path: bytes) -> Stat:
+        stat = seen.get(path)
+        if stat is None:
+            stat = seen[path] = look(path)
+        return stat
+
+    there: dict[bytes, Stat] = {}
+    gone: dict[bytes, None] = {}
+    left: list[bytes] = []
+    vanished: list[bytes] = []
+    for path, row_is_gone in rows.items():
+        blocking = _not_a_directory(path, seen_or_look)
+        if blocking is not None and carries(blocking, False):
+            there[blocking] = seen[blocking]
+            continue
+        stat = seen_or_look(path)
+        if not carries(path, stat.kind is Kind.DIRECTORY):
+            if row_is_gone:
+                left.append(path)
+        elif stat.kind is not Kind.GONE:
+            there[path] = stat
+        elif row_is_gone:
+            gone[next((a for a in ancestors(path) if rows.get(a) and _is_gone(a, seen)), path)] = None
         else:
-            stat = seen.get(path)
-            if stat is None:
-                stat = seen[path] = look(path)
-            listed[path] = stat
-    return listed
+            vanished.append(path)
+    return Listed(there, tuple(topmost(gone)), tuple(topmost(left)), tuple(vanished))
+
+
+def _not_a_directory(path: bytes, look: Look) -> bytes | None:
+    """The topmost ancestor that is there and is not a directory."""
+    for ancestor in ancestors(path):
+        kind = look(ancestor).kind
+        if kind is Kind.GONE:
+            return None
+        if kind is not Kind.DIRECTORY:
+            return ancestor
+    return None
+
+
+def _is_gone(path: bytes, seen: Mapping[bytes, Stat]) -> bool:
+    return path in seen and seen[path].kind is Kind.GONE
 
 
 def plan(
-    listed: Mapping[bytes, Stat],
+    listed: Listed,
     *,
     large_bytes: int,
     delete: bool,
     count_below: CountBelow,
-    trees_above: int = TREES_ABOVE,
+    trees_above: float = TREES_ABOVE,
 ) -> Steps:
     """The batch's steps. Without ``delete`` nothing is deleted (a change of kind still replaces what stood there).
 
     ``count_below(directory, limit)`` answers how many paths lie below a directory, counting no further than
     ``limit``; it is asked only for batches of more than ``trees_above`` paths.
     """
-    there = {path: stat for path, stat in listed.items() if stat.kind is not Kind.GONE}
-    large = sorted(p for p, s in there.items() if s.kind is Kind.FILE and s.size > large_bytes)
-    small = [p for p in there if p not in set(large)] if large else list(there)
+    there = listed.there
+    large = {p for p, s in there.items() if s.kind is Kind.FILE and s.size > large_bytes}
+    small = [p for p in there if p not in large]
     trees: list[bytes] = []
-    if len(small) > trees_above:
+    if len(small) > trees_above and not large:
         trees = _trees([p for p in small if there[p].kind is Kind.DIRECTORY], small, count_below)
         if trees:
             tops = set(trees)
             small = [p for p in small if p not in tops and not any(a in tops for a in ancestors(p))]
-    gone = topmost(p for p, s in listed.items() if s.kind is Kind.GONE) if delete else []
     return Steps(
         files=tuple(small),
         trees=tuple(trees),
-        large=tuple(large),
-        gone=tuple(gone),
+        large=tuple(sorted(large)),
+        gone=listed.gone if delete else (),
+        left=listed.left if delete else (),
+        vanished=listed.vanished,
         sizes={p: s.size if s.kind is Kind.FILE else 0 for p, s in there.items()},
     )
 
