@@ -18,7 +18,7 @@ _FORM = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|h)?")
 
 
 def seconds(value: object) -> float:
-    """The duration in seconds, finite and not negative. Raises ValueError saying how durations are written."""
+    """The duration in seconds, finite and not negative. Raises ValueError saying how one is written."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be a duration: seconds, or 500ms, 5s, 10m, 1h")
     if isinstance(value, str):

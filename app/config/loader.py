@@ -77,11 +77,11 @@ def load_texts(found: Sources, texts: Mapping[Path, str], environ: Mapping[str, 
     secrets = SecretFiles(found.main.parent)
     document = secrets.resolved(document)
     problems += secrets.problems
-    config, more = validated(document, Base(found.main.parent))
+    config, more = validated(document, Base(found.main.parent, files))
     problems += more
     if problems or config is None:
         raise ConfigError(_in_order(problems, files))
-    config._path, config._env, config._files = found.main, found.env, files
+    config._path, config._env = found.main, found.env
     config._warnings = (*secrets.warnings, *warnings(config))
     return config
 

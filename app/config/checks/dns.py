@@ -82,8 +82,8 @@ def _lines(config: Config, service: ServiceConfig, provider: ProviderConfig, loc
     if derived:
         yield Finding(
             loc,
-            f"takes its lines from the nodes, which carry {', '.join(sorted(derived))}, but {service.provider} "
-            f"({provider.kind}) can express only {text}: give the service lines of its own",
+            f"takes its lines from the nodes, which carry {', '.join(sorted(derived))}, but "
+            f"{service.provider} ({provider.kind}) can express only {text}: give the service its own lines",
         )
 
 
@@ -95,10 +95,11 @@ def _against_nodes(config: Config, rules: LineConfig, loc: Loc, declared: Declar
             if name not in declared.nodes and config.node_source.command is None:
                 at = (*loc, key, index) if key == "nodes" else (*loc, key, tier, index)
                 yield Finding(at, f"{name} is not under nodes", nearest(name, declared.nodes))
-    known = {name for names in tiers for name in names} if tiers else set(declared.nodes)
     for name in rules.weights:
-        if name not in known and (tiers or config.node_source.command is None):
-            yield Finding((*loc, "weights", name), f"{name} is not a node of this line", nearest(name, known))
+        if name not in declared.nodes and config.node_source.command is None:
+            yield Finding(
+                (*loc, "weights", name), f"{name} is not under nodes", nearest(name, declared.nodes)
+            )
 
 
 def _fallback_addresses(service: ServiceConfig, loc: Loc) -> Iterator[Finding]:

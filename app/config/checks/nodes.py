@@ -37,6 +37,9 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def warnings(config: Config) -> Iterator[str]:
-    """Nodes without a password, and health rules under which nobody dies."""
+    """Health rules under which nobody dies."""
     if config.health.unhealth_fatal == config.health.unhealth_tries:
-        yield "health.unhealth_fatal equals unhealth_tries: no node is ever found dead, since more must fail than are tried"
+        yield (
+            "health.unhealth_fatal equals unhealth_tries: no node is ever found dead, "
+            "since more observations must fail than are made"
+        )

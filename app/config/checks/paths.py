@@ -21,6 +21,9 @@ def findings(config: Config) -> Iterator[Finding]:
     for what, path in _ours(config):
         if overlap(root, path):
             yield Finding(loc, f"{root} and {what} {path} lie in each other: keep them apart")
+    for path in config.files:
+        if is_within(path, root):
+            yield Finding(loc, f"{root} holds {path.name}, the configuration: it would be published")
     if config.log.path is not None and is_within(config.log.path, root):
         yield Finding(
             ("log", "path"), f"{config.log.path} lies in publish.root: every line would be published"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -14,14 +14,22 @@ from app.config.durations import Duration, PositiveDuration, seconds
 from app.config.schema.base import AbsolutePath, Argv, Host, Name, OneLine, Port, Positive, Secret, Section
 from app.config.schema.providers import Credential, Method, SecretUrl
 
-CONDITIONS = (
-    "error", "dead", "recovered", "out_of_step", "drift", "source", "held", "dns", "cut_off", "system", "inventory",
-)  # fmt: skip
-
 Condition = Literal[
-    "default", "error", "dead", "recovered", "out_of_step", "drift", "source", "held", "dns", "cut_off", "system",
+    "default",
+    "error",
+    "dead",
+    "recovered",
+    "out_of_step",
+    "drift",
+    "source",
+    "held",
+    "dns",
+    "cut_off",
+    "system",
     "inventory",
-]  # fmt: skip
+]
+CONDITIONS: tuple[str, ...] = get_args(Condition)[1:]
+"""What can be told; a route named default takes what has no route of its own."""
 
 
 def _mail_address(value: str) -> str:

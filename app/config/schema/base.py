@@ -27,9 +27,10 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What validation is told besides the values: the folder that relative paths start from."""
+    """What validation is told besides the values: the folder that relative paths start from, the files read."""
 
     folder: Path
+    files: tuple[Path, ...] = ()
 
 
 class Section(BaseModel):

@@ -67,13 +67,17 @@ def is_secret(root: Item, loc: Loc) -> bool:
     for size in range(1, len(loc) + 1):
         section = section_at(root, loc[: size - 1])
         field = fields_of(section).get(str(loc[size - 1])) if section else None
-        if (
-            field is not None
-            and "SecretStr" in repr(field.annotation)
-            and section_at(root, loc[:size]) is None
-        ):
+        if field is not None and _holds_secrets(field.annotation):
             return True
     return False
+
+
+def _holds_secrets(annotation: Any) -> bool:
+    """Whether the value is a secret, or a list or map of them; a section with secrets in it is not."""
+    core = _core(annotation)
+    return core is SecretStr or any(
+        _holds_secrets(inner) for inner in get_args(core) if get_origin(core) in (tuple, Mapping)
+    )
 
 
 def _core(annotation: Any) -> Any:
