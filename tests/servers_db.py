@@ -77,7 +77,10 @@ class DatabaseServer:
         engine.dispose()
 
     def kill(self) -> None:
-        """Ends it as a crash would: SIGQUIT is PostgreSQL's immediate shutdown, which also ends its children."""
+        """Ends it as a crash would.
+
+        SIGQUIT is PostgreSQL's immediate shutdown, which also ends its children.
+        """
         self._end(signal.SIGQUIT if self.admin.get_backend_name() == "postgresql" else signal.SIGKILL)
 
     def stop(self) -> None:
@@ -142,7 +145,7 @@ def postgresql_server() -> Iterator[DatabaseServer]:
     with _folder("postgres") as folder:
         port = _free_port()
         subprocess.run(
-            [*user, initdb, "-D", folder / "data", "-U", "lockstep", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            [*user, initdb, "-D", folder / "data", "-U", "lockstep", "-A", "trust", "-E", "UTF8", "-N"],
             check=True, capture_output=True, cwd=folder,
         )  # fmt: skip
         command = [*user, server, "-D", str(folder / "data"), "-p", str(port), "-k", str(folder)]

@@ -12,7 +12,7 @@ an earlier one of the same row. What remains is, per table: one clearing, then t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 from sync.core.dustbin import Binned
 from sync.core.model import Change, Kind
@@ -39,20 +39,16 @@ HISTORY_LIMIT = 100_000
 
 
 def rows_in(writes: Sequence[Write]) -> int:
-    """How many rows the writes touch, roughly."""
-    return sum(_rows(write) for write in writes)
+    """How many rows the writes touch, roughly. Never raises."""
+    return sum(len(rows) if isinstance(rows := _rows(write), Sized) else 1 for write in writes)
 
 
-def _rows(write: Write) -> int:
+def _rows(write: Write) -> object:
     match write:
-        case SaveChanges(changes):
-            return len(changes)
-        case SaveBinned(entries):
-            return len(entries)
-        case ClearBinned(_, paths) | DropRows(paths):
-            return 1 if paths is None else len(paths)
+        case SaveChanges(rows) | SaveBinned(rows) | ClearBinned(_, rows) | DropRows(rows):
+            return rows
         case _:
-            return 1
+            return None
 
 
 class Fold:

@@ -71,7 +71,7 @@ def upsert(model: Any, dialect: str) -> sa.Executable:
         # VALUES(), though MySQL 8 would rather have an alias: PyMySQL sends many rows at once only for this
         # form.
         return mysql.insert(table).on_duplicate_key_update(
-            {name: sa.func.values(sa.literal_column(name)) for name in others}
+            {name: sa.func.values(sa.column(name)) for name in others}
         )
     insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     statement: sa.Executable = insert.on_conflict_do_update(

@@ -85,16 +85,17 @@ class Writer:
 
         Idempotent.
 
-        An attempt that is under way is waited for: at most as long as the driver's own time limits.
+        A server that does not answer is left alone after another second.
         """
         with self._state:
+            stopped = self._stop_by is not None
             self._stop_by = self._clock() + flush_seconds
             self._state.notify_all()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(flush_seconds + 1)
         with self._state:
             left = self._put - self._done
-        if left:
+        if left and not stopped:
             log.error("%d writes were not stored: %s", left, self._trouble or "the writer did not run")
         return not left
 
@@ -151,10 +152,11 @@ class Writer:
         taken: list[Write] = []
         count = 0
         with self._state:
-            while self._queue and (not taken or count + rows_in(self._queue[0]) <= rows):
-                writes = self._queue.popleft()
-                count += rows_in(writes)
-                taken += writes
+            while self._queue:
+                count += rows_in(self._queue[0])
+                if taken and count > rows:
+                    break
+                taken += self._queue.popleft()
                 self._taken += 1
         for write in taken:
             try:

@@ -1,0 +1,213 @@
+"""Lets one supervisor of several write to a database server: a lease row with a fencing token.
+
+Not for SQLite.
+
+    free ──acquire──► held ──no renewal for 8 s──► in doubt ──renewed──► held
+                       │                              │
+                       └────── another's token ───────┴──► lost (for good)
+
+The row's clock is the database's. A holder renews every 3 s a lease of 10 s, and counts it as in doubt by
+its own monotonic clock before it can have expired: whoever sends must stop then, because another may begin.
+A holder that was asleep and does not know it is stopped by the fence: each transaction of the store ends
+with a look at the row.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from app.models import LeaseRow
+from app.schema import reason_of
+from app.stores.writer import FencedOut
+
+log = logging.getLogger(__name__)
+
+TTL_SECONDS = 10.0
+RENEW_SECONDS = 3.0
+DOUBT_FRACTION = 0.8
+
+OnChange = Callable[[bool, str], None]
+"""Told from the lease's thread: whether the lease is held now, and why."""
+
+
+class LeaseHeld(Exception):  # noqa: N818 - the state it reports
+    """Another supervisor holds the lease."""
+
+    def __init__(self, holder: str, seconds: float) -> None:
+        self.holder, self.seconds = holder, seconds
+        super().__init__(
+            f"{holder} supervises this installation (its lease runs for another {seconds:.0f} s); "
+            "stop it, or give this installation a database_url of its own"
+        )
+
+
+class Lease:
+    """The lease of one supervisor; ``holder`` names it for people, e.g. "host:pid".
+
+    Usable as the store's fence.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        holder: str,
+        *,
+        on_change: OnChange,
+        ttl_seconds: float = TTL_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._holder, self._on_change = engine, holder[:255], on_change
+        self._ttl, self._renew_every, self._clock = ttl_seconds, renew_seconds, clock
+        self._now = _clock_of(engine.dialect.name)
+        self.token = 0
+        self._stop, self._news = Event(), Event()
+        self._threads: tuple[Thread, ...] = ()
+        self._state = Lock()
+        # Guarded by _state; _told is the watch's own.
+        self._renewed_at = 0.0
+        self._lost = False
+        self._told = True
+
+    def acquire(self) -> int:
+        """Takes the lease and returns its token. Raises LeaseHeld, or what the database raises."""
+        asked_at = self._clock()
+        with self._engine.begin() as connection:
+            self._ensure_row(connection)
+            free = sa.and_(LeaseRow.id == 1, sa.or_(LeaseRow.expires < self._now, LeaseRow.holder == ""))
+            values = {"holder": self._holder, "token": LeaseRow.token + 1, "expires": self._now + self._ttl}
+            taken = connection.execute(sa.update(LeaseRow).where(free).values(values)).rowcount
+            row = connection.execute(
+                sa.select(LeaseRow.holder, LeaseRow.token, LeaseRow.expires - self._now).where(
+                    LeaseRow.id == 1
+                )
+            ).one()
+        if not taken:
+            raise LeaseHeld(row[0], max(float(row[2]), 0.0))
+        with self._state:
+            self.token, self._renewed_at, self._lost = row[1], asked_at, False
+        return self.token
+
+    def start(self) -> None:
+        """Renews from now on; after `acquire`. One thread renews, one watches.
+
+        The first may hang in the database.
+        """
+        self._threads = (
+            Thread(target=self._renew_often, name="lease-renewal", daemon=True),
+            Thread(target=self._watch, name="lease-watch", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_seconds: float = 2.0) -> None:
+        """Ends the threads and gives the lease back, where the database can be reached. Idempotent."""
+        self._stop.set()
+        self._news.set()
+        for thread in self._threads:
+            thread.join(timeout_seconds)
+        self._threads = ()
+        if self.held():
+            mine = sa.update(LeaseRow).where(LeaseRow.id == 1, LeaseRow.token == self.token)
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(mine.values(holder="", expires=0.0))
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("the lease was not given back (%s); it ends by itself", reason_of(error))
+        with self._state:
+            self._lost = True
+
+    def held(self) -> bool:
+        """Whether nobody else can have the lease, by our own clock."""
+        with self._state:
+            age = self._clock() - self._renewed_at
+            return bool(self.token) and not self._lost and age < self._ttl * DOUBT_FRACTION
+
+    def check(self, connection: sa.Connection) -> None:
+        """Keeps the lease ours until the transaction ends; raises FencedOut when it is another's.
+
+        To be called last before the commit: the row stays locked for that moment only, so that a long
+        transaction does not hold up the renewal.
+        """
+        # MySQL and PostgreSQL have this form in common only through SQLAlchemy: read=True is their share
+        # lock.
+        mine = sa.select(LeaseRow.token).where(LeaseRow.id == 1, LeaseRow.token == self.token)
+        if connection.execute(mine.with_for_update(read=True)).first() is None:
+            raise FencedOut(
+                "another supervisor has taken over the lease: this one writes nothing any more; "
+                "find out why there are two, and stop one"
+            )
+
+    def renew(self) -> bool:
+        """Prolongs the lease once; whether it is still ours. Raises what the database raises."""
+        asked_at = self._clock()
+        mine = sa.update(LeaseRow).where(LeaseRow.id == 1, LeaseRow.token == self.token)
+        with self._engine.begin() as connection:
+            kept = connection.execute(mine.values(expires=self._now + self._ttl)).rowcount == 1
+        if kept:
+            with self._state:
+                self._renewed_at = asked_at
+        return kept
+
+    # ── the threads ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _renew_often(self) -> None:
+        while not self._stop.wait(self._renew_every):
+            try:
+                kept = self.renew()
+            except Exception as error:  # noqa: BLE001 - a database that is away must not end the thread
+                log.warning("the lease was not renewed: %s", reason_of(error))
+                continue
+            if not kept:
+                with self._state:
+                    self._lost = True
+            self._news.set()
+            if not kept:
+                return
+
+    def _watch(self) -> None:
+        while not self._stop.is_set() and not self._lost:
+            self._news.wait(self._ttl / 20)
+            self._news.clear()
+            if self._stop.is_set():
+                return
+            held = self.held()
+            if held != self._told:
+                self._tell(held)
+
+    def _tell(self, held: bool) -> None:
+        self._told = held
+        if held:
+            reason = "the lease is renewed; nobody had taken it"
+        elif self._lost:
+            reason = "another supervisor has taken over the lease"
+        else:
+            reason = f"the lease could not be renewed for {self._ttl * DOUBT_FRACTION:.0f} s"
+        log.log(logging.INFO if held else logging.ERROR, "%s", reason)
+        self._on_change(held, reason)
+
+    def _ensure_row(self, connection: sa.Connection) -> None:
+        if connection.execute(sa.select(LeaseRow.id)).first() is None:
+            row = {"id": 1, "holder": "", "token": 0, "expires": 0.0}
+            connection.execute(_insert_unless_there(self._engine.dialect.name), row)
+
+
+def _insert_unless_there(dialect: str) -> sa.Executable:
+    if dialect == "postgresql":
+        return postgresql.insert(LeaseRow).on_conflict_do_nothing()
+    return sa.insert(LeaseRow).prefix_with("IGNORE")
+
+
+def _clock_of(dialect: str) -> sa.ColumnElement[float]:
+    """The database's clock, in seconds since the epoch, now and not at the transaction's beginning."""
+    if dialect == "postgresql":
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double())
+    if dialect in ("mysql", "mariadb"):
+        return sa.func.unix_timestamp(sa.func.sysdate(sa.literal_column("6")), type_=sa.Double())
+    raise ValueError(f"a lease needs a database server, not {dialect}")
