@@ -1,4 +1,5 @@
-"""One HTTP exchange within limits of time and size. Never through a proxy, never with the URL in an error.
+"""One HTTP exchange within limits of time and size. Never through a proxy unasked, never with the URL in
+an error.
 
 URLs carry tokens (robots, hooks), so errors name scheme, host and port only, and the log lines in which httpx
 prints whole URLs and headers are dropped here.
@@ -65,20 +66,20 @@ def fetch(
     family: int | None = None,
     redirects: int = 0,
     trust: ssl.SSLContext | None = None,
+    proxies: bool = False,
 ) -> Answer:
     """The server's answer, whatever its status. Raises FetchError when none came, was in time or was plain
     HTTP.
 
     ``family`` (4 or 6) fixes the way out by the source address. The limit covers the whole exchange from the
     connection on, also for a server that sends a byte a second; looking up the host's name has the
-    resolver's own limit.
+    resolver's own limit. ``proxies``: go through the environment's proxy where it names one.
     """
     where = origin(url)
     with _Deadline(timeout_seconds) as deadline:
         try:
-            return _exchange(
-                url, method, headers, body, timeout_seconds, body_bytes, family, redirects, trust, deadline
-            )
+            with _client(timeout_seconds, family, redirects, trust or default_trust(), proxies) as client:
+                return _exchange(client, url, method, headers, body, body_bytes, deadline)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             if deadline.passed or isinstance(error, httpx.TimeoutException):
                 sent = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
@@ -98,43 +99,43 @@ def origin(url: str) -> str:
     return f"{parts.scheme or '?'}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+def _client(
+    timeout_seconds: float, family: int | None, redirects: int, trust: ssl.SSLContext, proxies: bool
+) -> httpx.Client:
+    local = _ANY[family] if family else None
+    transport = None if proxies else httpx.HTTPTransport(verify=trust, trust_env=False, local_address=local)
+    return httpx.Client(
+        transport=transport,
+        verify=trust,
+        trust_env=proxies,
+        timeout=timeout_seconds,
+        follow_redirects=redirects > 0,
+        max_redirects=redirects,
+    )
+
+
 def _exchange(
+    client: httpx.Client,
     url: str,
     method: str,
     headers: Mapping[str, str] | None,
     body: bytes | None,
-    timeout_seconds: float,
     body_bytes: int,
-    family: int | None,
-    redirects: int,
-    trust: ssl.SSLContext | None,
     deadline: _Deadline,
 ) -> Answer:
-    transport = httpx.HTTPTransport(
-        verify=trust or default_trust(),
-        trust_env=False,
-        local_address=_ANY[family] if family else None,
+    request = client.build_request(
+        method,
+        url,
+        content=body,
+        headers={"User-Agent": "Lockstep", "Accept-Encoding": "identity", **(headers or {})},
+        extensions={"trace": deadline.watch},
     )
-    with httpx.Client(
-        transport=transport,
-        trust_env=False,
-        timeout=timeout_seconds,
-        follow_redirects=redirects > 0,
-        max_redirects=redirects,
-    ) as client:
-        request = client.build_request(
-            method,
-            url,
-            content=body,
-            headers={"User-Agent": "Lockstep", "Accept-Encoding": "identity", **(headers or {})},
-            extensions={"trace": deadline.watch},
-        )
-        response = client.send(request, stream=True)
-        try:
-            kept, cut = _beginning(response.iter_raw(), body_bytes)
-        finally:
-            response.close()
-        return Answer(response.status_code, dict(response.headers), kept, cut)
+    response = client.send(request, stream=True)
+    try:
+        kept, cut = _beginning(response.iter_raw(), body_bytes)
+    finally:
+        response.close()
+    return Answer(response.status_code, dict(response.headers), kept, cut)
 
 
 def _beginning(chunks: Iterator[bytes], limit: int) -> tuple[bytes, bool]:

@@ -43,6 +43,31 @@ class Finished:
         return self.code == 0 and self.trouble is None
 
 
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+)
+
+
+def plain_environment(facts: Mapping[str, str]) -> dict[str, str]:
+    """The environment for an operator's program: what every program needs, and the facts.
+
+    Not the service's own: that may hold the keys of providers and channels, which are nobody else's business.
+    NUL bytes, which no environment can hold, become U+FFFD.
+    """
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed | {name: value.replace("\0", "\ufffd") for name, value in facts.items()}
+
+
 def run_program(
     argv: Sequence[str],
     *,

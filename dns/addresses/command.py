@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
 from dns.addresses.contract import SourceError, SourceSpec
 from dns.addresses.reported import Reports
 from dns.core.address import AddressError, Resolution, only
-from dns.process import run_program
+from dns.process import plain_environment, run_program
 
 _OUTPUT_BYTES = 16384
 
@@ -42,11 +41,11 @@ class CommandSource:
 
     def resolve(self) -> Resolution:
         """What the program printed, if it ended with 0 and printed addresses only."""
-        environment = os.environ | {"LOCKSTEP_NODE": self.node, "LOCKSTEP_FAMILY": str(self.family or "")}
+        facts = {"LOCKSTEP_NODE": self.node, "LOCKSTEP_FAMILY": str(self.family or "")}
         ended = run_program(
             self.argv,
             timeout_seconds=self.timeout_seconds,
-            environment=environment,
+            environment=plain_environment(facts),
             output_bytes=_OUTPUT_BYTES,
         )
         if ended.trouble is not None:

@@ -32,7 +32,7 @@ from dns.addresses.url import UrlSource
 from dns.core.address import canonicals, family_of
 from dns.core.interfaces import Found, choose, from_if_inet6, from_ifconfig, from_ip_json
 from dns.process import Finished, run_program
-from tests.servers_http import Receiver, Say, http_receiver
+from tests.servers_receiver import Receiver, Say, http_receiver
 
 LOOPBACK = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 
