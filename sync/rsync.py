@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from sync.core.outcome import verdict
 from sync.core.result import RunResult
 from sync.core.scope import Scope
 from sync.process import Cancel, Child, Ended, RunHandle
+from sync.rsync_version import RsyncError, RsyncVersion, check_rsync
 from sync.transports import DestinationError, reach
 
 Line = bytes  # _Reading has a field of the name bytes, which hides the type
@@ -72,9 +74,24 @@ class Runner:
             remote = reach(destination, self._options)
         except DestinationError as error:
             return RunResult(run.form, Outcome.CONFIGURATION, None, 0, message=str(error))
-        reading = _Reading(run, self._complaints(run, remote), progress, handle or RunHandle())
+        if run.purge:
+            with tempfile.TemporaryDirectory(prefix="lockstep-purge-") as empty:
+                return _without_parents(self._run(run, remote, empty, began, stop, None, handle), run)
+        return self._run(run, remote, self._root, began, stop, progress, handle)
+
+    def _run(
+        self,
+        run: Run,
+        remote: Remote,
+        root: str,
+        began: float,
+        stop: Cancel | None,
+        progress: Callable[[Progress], None] | None,
+        handle: RunHandle | None,
+    ) -> RunResult:
+        reading = _Reading(run, _complaints(root, remote), progress, handle or RunHandle())
         child = Child(
-            command=argv(run, self._options, self._scope, self._root, remote, progress=progress is not None),
+            command=argv(run, self._options, self._scope, root, remote, progress=progress is not None),
             environment={**self._environment, **remote.environment},
             stdin=file_list(run.paths) if run.is_listed else None,
             on_stdout=reading.take_output,
@@ -90,9 +107,18 @@ class Runner:
             return _not_started(run.form, self._options.program, error)
         return reading.result(ended, self._clock() - began, self._options)
 
-    def _complaints(self, run: Run, remote: Remote) -> Complaints:
-        root = os.fsencode(self._root).rstrip(b"/") + b"/"
-        return Complaints(root, remote.prefix, _Names(root))
+
+def _complaints(root: str, remote: Remote) -> Complaints:
+    source = os.fsencode(root).rstrip(b"/") + b"/"
+    return Complaints(source, remote.prefix, _Names(source))
+
+
+def _without_parents(result: RunResult, run: Run) -> RunResult:
+    """A purge's result without the complaint that the empty source lacks the parents of what is deleted."""
+    parents = {path[:at] for path in run.paths for at in range(len(path)) if path[at : at + 1] == b"/"}
+    if result.outcome is not Outcome.VANISHED or not result.source_failed.keys() <= parents:
+        return result
+    return replace(result, outcome=Outcome.DONE, source_failed={}, vanished=frozenset(), message="")
 
 
 class _Names:
@@ -197,4 +223,14 @@ def _not_started(form: Form, program: str, error: OSError) -> RunResult:
     )
 
 
-__all__ = ["Cancel", "Progress", "Run", "RunHandle", "RunResult", "Runner"]
+__all__ = [
+    "Cancel",
+    "Progress",
+    "RsyncError",
+    "RsyncVersion",
+    "Run",
+    "RunHandle",
+    "RunResult",
+    "Runner",
+    "check_rsync",
+]

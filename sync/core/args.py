@@ -1,10 +1,11 @@
 """Decides rsync's arguments and its file list for each form of run. Starts nothing and reads nothing.
 
     form        what it is made of
-    FILES       -lptD -O -c --force --delay-updates, the paths on stdin
-    GONE        the same with --delete-missing-args: what the list names and the source lacks goes
+    FILES       -lptD -O --modify-window=-1 -c --force --delay-updates, the paths on stdin
+    GONE        FILES' with -d --delete-after --delete-missing-args: what the list names and the source
+                lacks goes (--force alone would take excluded files below a directory along)
     SUBTREES    the same with -r, and --delete-after where the scope deletes
-    EVERYTHING  -r -lptD -O --modify-window=-1 --force, --delete-after where the scope deletes
+    EVERYTHING  -r -lptD -O --modify-window=-1 --force, and --delete-after where the scope deletes
     AUDIT       EVERYTHING with -n; with paths: FILES with -n and --delete-missing-args
     DEEP_AUDIT  the same with -c
 
@@ -28,7 +29,9 @@ LISTED = frozenset({Form.FILES, Form.GONE, Form.SUBTREES})
 OUT_FORMAT = "--out-format=%o|%i|%l|%b|%n"
 # -8: else names over 1,024 bytes are escaped in pieces, and a literal \#123 across two pieces is not.
 SPOKEN = ("-i", "-8", OUT_FORMAT)
-KEPT = ("-lptD", "-O", "--force")
+# Nanoseconds in every form: by seconds alone, an event run leaves a link or file that was touched within
+# the second with another time, and the next audit takes that for drift.
+KEPT = ("-lptD", "-O", "--modify-window=-1", "--force")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ class Run:
     """What one run carries. ``paths`` are relative to the root; for audits none means the whole scope.
 
     ``large``: send without checksumming first (-I in place of -c). ``max_delete`` stops EVERYTHING after that
-    many deletions. ``delete`` overrides the scope's where it is not None.
+    many deletions. ``delete`` overrides the scope's where it is not None. ``purge``: delete the paths of a
+    GONE run even if the source has them, and whatever the filters say (they have left the scope).
+    Raises ValueError for a GONE run that names the root, which would empty the node.
     """
 
     form: Form
@@ -57,6 +62,11 @@ class Run:
     large: bool = False
     max_delete: int | None = None
     delete: bool | None = None
+    purge: bool = False
+
+    def __post_init__(self) -> None:
+        if self.form is Form.GONE and any(not path.strip(b"/.") for path in self.paths):
+            raise ValueError("the root itself cannot be deleted on a node")
 
     @property
     def is_listed(self) -> bool:
@@ -89,7 +99,8 @@ def argv(
         result += ["--info=progress2", "--no-h"]
     if run.is_listed:
         result += ["--files-from=-", "--from0"]
-    result += scope.rsync_filters()
+    if not run.purge:
+        result += scope.rsync_filters()
     if options.timeout_seconds:
         result.append(f"--timeout={math.ceil(options.timeout_seconds)}")
     if options.compress:
@@ -104,7 +115,7 @@ def _form(run: Run, scope: Scope) -> list[str]:
         case Form.FILES:
             return [*KEPT, content, "--delay-updates"]
         case Form.GONE:
-            return [*KEPT, content, "--delete-missing-args"]
+            return ["-d", *KEPT, content, "--delete-after", "--delete-missing-args"]
         case Form.SUBTREES:
             return ["-r", *KEPT, content, "--delay-updates", *(["--delete-after"] if deletes else [])]
         case Form.EVERYTHING:
@@ -113,12 +124,12 @@ def _form(run: Run, scope: Scope) -> list[str]:
             deep = ["-c"] if run.form is Form.DEEP_AUDIT else []
             if run.paths:
                 missing = ["--delete-missing-args"] if deletes else ["--ignore-missing-args"]
-                return ["-n", *KEPT, "--modify-window=-1", *missing, *deep]
+                return ["-n", *KEPT, *missing, *deep]
             return ["-n", *_whole(deletes), *deep]
 
 
 def _whole(deletes: bool) -> list[str]:
-    return ["-r", *KEPT, "--modify-window=-1", *(["--delete-after"] if deletes else [])]
+    return ["-r", *KEPT, *(["--delete-after"] if deletes else [])]
 
 
 def file_list(paths: Sequence[bytes]) -> bytes:
