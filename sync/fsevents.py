@@ -75,7 +75,8 @@ class FlagReader:
     def _take_path(self, path: bytes, flags: int) -> None:
         is_dir = bool(flags & IS_DIRECTORY)
         # FSEvents watches all below the root, so what lies in excluded directories must be left out here.
-        if not self._scope.carries(path, is_dir or bool(flags & (MUST_SCAN_SUBDIRS | MOUNTED | UNMOUNTED))):
+        taken_for_dir = is_dir or bool(flags & (MUST_SCAN_SUBDIRS | MOUNTED | UNMOUNTED))
+        if not self._scope.carries(path, taken_for_dir):
             return
         if flags & MUST_SCAN_SUBDIRS:
             self.overflows += not flags & (USER_DROPPED | KERNEL_DROPPED)
@@ -94,7 +95,7 @@ class FlagReader:
 
 
 def emitter_class() -> type[EventEmitter]:
-    """watchdog's emitter, reading flags in place of making events. Raises ImportError where there is no macOS."""
+    """watchdog's emitter, reading flags in place of making events. Raises ImportError off macOS."""
     from watchdog.observers.fsevents import FSEventsEmitter
 
     class FlagEmitter(FSEventsEmitter):  # type: ignore[misc,unused-ignore]

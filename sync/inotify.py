@@ -13,6 +13,7 @@ import errno
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from watchdog.observers.api import BaseObserver, EventEmitter, EventQueue, ObservedWatch
@@ -27,7 +28,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from sync.core.scope import Scope
-from sync.watchtree import ROOT_MASK, Sink, WatchTree
+from sync.watchtree import ATTRIB, ROOT_MASK, Sink, WatchTree
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ class TreeDescriptor(InotifyFD):
         self.failure: BaseException | None = None
         self.tree: WatchTree | None = None
         self._add = add
-        self._canaries: dict[int, Callable[[], None]] = {}
+        # Kept from the start: later there may be no watch left for it.
+        self._canary = add_watch(self._inotify_fd, b"/proc/self/fd/%d" % self._kill_r, ATTRIB)
+        self._listeners: deque[Callable[[], None]] = deque()
         self._released = False
 
     def run(self) -> None:
@@ -96,8 +99,11 @@ class TreeDescriptor(InotifyFD):
     def forget_watch(self, number: int) -> None:
         with self._lock:
             self._watch_for_wd.pop(WatchDescriptor(number), None)
-        if (heard := self._canaries.pop(number, None)) is not None:
-            heard()
+
+    def take_other(self, number: int) -> None:
+        """A record for none of the tree's watches."""
+        while number == self._canary and self._listeners:
+            self._listeners.popleft()()
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Part of closing; the tree goes with the descriptor."""
@@ -105,16 +111,13 @@ class TreeDescriptor(InotifyFD):
     def sing(self, heard: Callable[[], None]) -> None:
         """Makes the kernel queue one record that touches no file; ``heard`` is called when it came through.
 
-        A watch on our own pipe is added and removed again: its removal is a record (IN_IGNORED).
-        Raises OSError.
+        The mode of our own pipe, which is watched, is set to what it is. Raises OSError.
         """
         with self._lock:
             if self._closed:
                 raise OSError(errno.EBADF, "the watcher is stopped")
-            pipe = b"/proc/self/fd/%d" % self._kill_r
-            number = add_watch(self._inotify_fd, pipe, 0x2)
-            self._canaries[number] = heard
-            inotify_rm_watch(self._inotify_fd, WatchDescriptor(number))
+            self._listeners.append(heard)
+            os.fchmod(self._kill_r, 0o600)
 
     def _close_resources(self) -> None:
         if not self._released:

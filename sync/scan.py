@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as modes
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from sync.core.scope import Scope
 
 Unreadable = Callable[[bytes, OSError], None]
 
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last: an ancestor is a symlink to itself by now
 _KINDS = {modes.S_IFREG: Kind.FILE, modes.S_IFDIR: Kind.DIRECTORY, modes.S_IFLNK: Kind.SYMLINK}
 
 
@@ -47,8 +49,10 @@ def look(root: bytes, path: bytes) -> Stat:
     try:
         found = _stat_of(os.lstat(os.path.join(root, path) if path else root))
         return found if first_non_directory(root, path) is None else GONE
-    except (FileNotFoundError, NotADirectoryError):
-        return GONE
+    except OSError as error:
+        if error.errno in _MISSING:
+            return GONE
+        raise
 
 
 def first_non_directory(root: bytes, path: bytes) -> bytes | None:
@@ -62,8 +66,10 @@ def first_non_directory(root: bytes, path: bytes) -> bytes | None:
         try:
             if not modes.S_ISDIR(os.lstat(os.path.join(root, path[:at])).st_mode):
                 return path[:at]
-        except (FileNotFoundError, NotADirectoryError):
-            return path[:at]
+        except OSError as error:
+            if error.errno in _MISSING:
+                return path[:at]
+            raise
         at = path.find(b"/", at + 1)
     return None
 
@@ -85,12 +91,9 @@ def _entries(root: bytes, directory: bytes, scope: Scope, report: Unreadable) ->
     try:
         with os.scandir(os.path.join(root, directory) if directory else root) as listing:
             entries = list(listing)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not directory:
-            report(directory, error)  # the root itself is missing: no statement about its content
-        return
     except OSError as error:
-        report(directory, error)
+        if not directory or error.errno not in _MISSING:  # a missing root says nothing about its content
+            report(directory, error)
         return
     for entry in entries:
         path = prefix + entry.name
@@ -99,10 +102,9 @@ def _entries(root: bytes, directory: bytes, scope: Scope, report: Unreadable) ->
             continue
         try:
             found = _stat_of(entry.stat(follow_symlinks=False))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         except OSError as error:
-            report(path, error)
+            if error.errno not in _MISSING:
+                report(path, error)
             continue
         yield path, found
 

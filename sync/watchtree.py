@@ -70,6 +70,9 @@ class Watches(Protocol):
     def forget_watch(self, number: int) -> None:
         """The kernel has removed it."""
 
+    def take_other(self, number: int) -> None:
+        """There is a record for a number that stands for no directory."""
+
 
 @dataclass(slots=True)
 class _Move:
@@ -161,7 +164,7 @@ class WatchTree:
         if mask & IGNORED:
             self._ignored(number)
         elif above is None:
-            return
+            self._watches.take_other(number)
         elif mask & UNMOUNT and above:
             self._unmounted.add(number)
         elif mask & (UNMOUNT | DELETE_SELF | MOVE_SELF):

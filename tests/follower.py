@@ -77,8 +77,10 @@ class Follower:
 
     def _run(self) -> None:
         while (hint := self._hints.get()) is not None:
-            hint()
-            self._hints.task_done()
+            try:
+                hint()
+            finally:
+                self._hints.task_done()
 
     def _look(self, path: bytes) -> None:
         if not path:

@@ -108,6 +108,10 @@ def test_nothing_is_found_through_a_symlink(root: bytes) -> None:
     assert [path for path, _ in scan(root, Scope(), b"link")] == [b"link"]
     assert look(root, b"link/f") == GONE
     assert look(root, b"link").kind is Kind.SYMLINK
+    os.symlink(b"loop", os.path.join(root, b"loop"))
+    assert look(root, b"loop/f/g") == GONE
+    assert first_non_directory(root, b"loop/f/g") == b"loop"
+    assert list(scan(root, Scope(), b"loop/f/g")) == []
     assert first_non_directory(root, b"link/f") == b"link"
     assert first_non_directory(root, b"real/f") is None
     assert first_non_directory(root, b"real/f/g/h") == b"real/f"
