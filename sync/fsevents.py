@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from watchdog.observers.api import BaseObserver
 
 from sync.core.scope import Scope
-from sync.watchtree import Sink
+from sync.hints import Sink
 
 if TYPE_CHECKING:
     from watchdog.observers.api import EventEmitter

@@ -28,7 +28,9 @@ from watchdog.observers.inotify_c import (
 )
 
 from sync.core.scope import Scope
-from sync.watchtree import ATTRIB, ROOT_MASK, Sink, WatchTree
+from sync.hints import Sink
+from sync.kernelwatch import ATTRIB, ROOT_MASK
+from sync.watchtree import WatchTree
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class TreeDescriptor(InotifyFD):
         self.failure: BaseException | None = None
         self.tree: WatchTree | None = None
         self._add = add
+        os.set_inheritable(self._inotify_fd, False)
         # Kept from the start: later there may be no watch left for it.
         self._canary = add_watch(self._inotify_fd, b"/proc/self/fd/%d" % self._kill_r, ATTRIB)
         self._listeners: deque[Callable[[], None]] = deque()

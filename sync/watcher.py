@@ -21,8 +21,8 @@ from watchdog.observers.api import BaseObserver
 
 from sync.core.model import text_of
 from sync.core.scope import Scope
+from sync.hints import Sink
 from sync.scan import root_identity
-from sync.watchtree import Sink
 
 __all__ = ["Sink", "Watcher"]
 

@@ -16,62 +16,37 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from sync.core.scope import Scope
+from sync.hints import Sink
+from sync.kernelwatch import (
+    CREATE,
+    DELETE,
+    DELETE_SELF,
+    HEADER,
+    IGNORED,
+    IS_DIRECTORY,
+    MASK,
+    MOVE_SELF,
+    MOVED_FROM,
+    MOVED_TO,
+    OVERFLOW,
+    ROOT_MASK,
+    UNMOUNT,
+    Watches,
+)
 from sync.watchtable import WatchTable
 
-MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
-CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x100, 0x200, 0x400, 0x800
-UNMOUNT, OVERFLOW, IGNORED = 0x2000, 0x4000, 0x8000
-ONLY_DIRECTORY, DO_NOT_FOLLOW, IS_DIRECTORY = 0x01000000, 0x02000000, 0x40000000
-
-# Never opens and reads: the service's own rsyncs would flood the queue.
-MASK = (
-    MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | ONLY_DIRECTORY | DO_NOT_FOLLOW
-)
-ROOT_MASK = MASK | DELETE_SELF | MOVE_SELF
 _RARE = IS_DIRECTORY | DELETE_SELF | MOVE_SELF | UNMOUNT | OVERFLOW | IGNORED
 
 MOVE_SECONDS = (
     0.5  # both halves of a move may be apart in the queue (man 7 inotify, "Dealing with rename() events")
 )
-_HEADER = struct.Struct("iIII")
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-
-
-class Sink(Protocol):
-    """Where the hints go, called from the watcher's thread: quick, never raising.
-
-    It must not wait for a lock that anybody holds while calling the watcher.
-    """
-
-    def dirty(self, path: bytes) -> None:
-        """The path, relative to the root, changed or went."""
-
-    def doubt(self, prefix: bytes, reason: str) -> None:
-        """Everything at and below the prefix must be scanned (b"": the whole tree)."""
-
-
-class Watches(Protocol):
-    """The kernel's watches."""
-
-    def add_watch(self, path: bytes, mask: int) -> int:
-        """The watch's number, the same as before for a directory that is watched. Raises OSError."""
-
-    def drop_watches(self, numbers: Iterable[int]) -> None:
-        """Removes what still stands of them."""
-
-    def forget_watch(self, number: int) -> None:
-        """The kernel has removed it."""
-
-    def take_other(self, number: int) -> None:
-        """There is a record for a number that stands for no directory."""
 
 
 @dataclass(slots=True)
@@ -140,7 +115,7 @@ class WatchTree:
             seen: set[bytes] = set()
             at, end = 0, len(buffer)
             while at < end:
-                number, mask, _cookie, length = _HEADER.unpack_from(buffer, at)
+                number, mask, _cookie, length = HEADER.unpack_from(buffer, at)
                 at += 16 + length
                 self.events += 1
                 name = buffer[at - length : at].rstrip(b"\0")
@@ -286,8 +261,6 @@ class WatchTree:
     def _failed(self, path: bytes, error: OSError, *, gone: bool) -> None:
         if gone and error.errno in _GONE:
             return  # its deletion is in the queue, or the doubt that follows finds it gone
-        if path not in self.unwatched and path:
-            self._sink.doubt(path, f"cannot be watched: {error.strerror}")
         self.unwatched[path] = error
 
     def _drop(self, numbers: Iterable[int]) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from sync.core.scope import Scope
+from sync.hints import Sink
 from sync.inotify import InotifyFeed, add_watch
 from sync.scan import scan
 from sync.watcher import MakeFeed, Watcher
-from sync.watchtree import Sink
 from tests.follower import Recorder, eventually, recording
 
 QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
@@ -203,7 +203,8 @@ def test_the_kernels_own_limit_is_told_with_the_remedy(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     directories, unwatched, doubted, problem = done.stdout.split(None, 3)
     assert int(directories) == 19  # and one for the canary
-    assert int(unwatched) == int(doubted) >= 32
+    assert int(unwatched) >= 33
+    assert int(doubted) == 0  # the caller scans everything after a start
     assert "fs.inotify.max_user_watches" in problem
 
 
