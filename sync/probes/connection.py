@@ -8,7 +8,6 @@ server that is silent costs a thread of that pool a while and nobody else anythi
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ from sync.probes.probe import CannotObserve
 
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """Errors that say something of this machine and nothing of the node."""
+OURS_RESOLVING = frozenset({socket.EAI_MEMORY, socket.EAI_SYSTEM})
+"""The same of getaddrinfo, whose numbers are others. A name server that does not answer is not among them:
+rsync cannot reach the node by that name either."""
 
 Timer = Callable[[], float]
 
@@ -64,10 +66,8 @@ def connect(host: str, port: int, deadline: Deadline) -> socket.socket:
 
 def describe(error: OSError, where: str, timeout_seconds: float) -> str:
     """Why there was no connection, for a person; raises CannotObserve where the fault is this machine's."""
-    if error.errno in OURS:
-        raise CannotObserve(
-            f"{where} could not be asked: {os.strerror(error.errno)} on this machine"
-        ) from error
+    if error.errno in (OURS_RESOLVING if isinstance(error, socket.gaierror) else OURS):
+        raise CannotObserve(f"{where} could not be asked: {error.strerror} on this machine") from error
     if isinstance(error, TimeoutError):
         return f"no answer in {timeout_seconds:g} s ({where})"
     if isinstance(error, ConnectionRefusedError):

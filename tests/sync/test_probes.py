@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,12 +109,12 @@ def test_running_out_of_files_here_is_no_failure_of_the_node() -> None:
         describe(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "x:1", 1)
 
 
-@pytest.mark.parametrize("kind", TCP_KINDS)
+@pytest.mark.parametrize("kind", [*TCP_KINDS, "ping"])
 def test_running_out_of_files_for_real_is_no_failure_of_the_node(kind: str, talk: Talk) -> None:  # noqa: F811
     import resource
 
-    server = talk(GREETING[kind])
-    probe = make_probe(spec(kind, at=server.port) if kind == "http" else spec(kind))
+    server = talk()
+    probe = make_probe(spec(kind, BRIEF, at=server.port) if kind == "http" else spec(kind, BRIEF))
     if kind == "http":
         probe.probe(target(server.port))  # certificates are read at the first use
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -124,6 +126,41 @@ def test_running_out_of_files_for_real_is_no_failure_of_the_node(kind: str, talk
             probe.probe(target(server.port))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("kind", sorted(PROBES))
+def test_no_probe_leaves_a_file_or_a_thread_behind(kind: str, talk: Talk, refused: int) -> None:  # noqa: F811
+    silent, closing = talk(), talk(b"x", hang_up=True)
+    ports = (silent.port, closing.port, refused)
+    probes = [make_probe(spec(kind, BRIEF, at=p) if kind == "http" else spec(kind, BRIEF)) for p in ports]
+    probes[1].probe(target(ports[1]))
+    threads = set(threading.enumerate()) - {t for t in threading.enumerate() if t.name.startswith("talker")}
+    files = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    for probe, port in zip(probes, ports, strict=True):
+        for host in ("127.0.0.1", "no-such-host.invalid"):
+            probe.probe(target(port, host))
+    silent.stop()
+    closing.stop()
+    assert {t for t in threading.enumerate() if not t.name.startswith("talker")} == threads
+    left = set(os.listdir("/proc/self/fd")) if files else set()
+    assert len(left) <= len(files)
+
+
+def test_twenty_nodes_are_asked_at_once_without_mixing_their_answers(talk: Talk, refused: int) -> None:  # noqa: F811
+    """Every raw socket sees the answers to all pings of the machine."""
+    server = talk(GREETING["rsync"])
+    probes = [make_probe(spec("rsync")), make_probe(spec("ping", 1))]
+
+    def ask_one(i: int) -> tuple[bool | None, bool | None]:
+        there = target(server.port if i % 2 else refused)
+        unreachable = target(0, "127.0.0.1" if i % 2 else "240.0.0.1")
+        return probes[0].probe(there).good, probes[1].probe(unreachable).good
+
+    with ThreadPoolExecutor(20, thread_name_prefix="probing") as pool:
+        answers = list(pool.map(ask_one, range(20)))
+    assert [a for a, _ in answers] == [bool(i % 2) for i in range(20)]
+    if os.geteuid() == 0:
+        assert [b for _, b in answers] == [bool(i % 2) for i in range(20)]
 
 
 def test_several_addresses_of_a_name_share_the_time(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:  # noqa: F811
@@ -280,7 +317,6 @@ def test_an_https_server_with_a_certificate_nobody_vouches_for_fails(
     tmp_path: object,
 ) -> None:
     import ssl
-    import threading
 
     key, certificate = f"{tmp_path}/key.pem", f"{tmp_path}/cert.pem"
     command = [
