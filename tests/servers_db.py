@@ -16,9 +16,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -29,7 +30,7 @@ from app.database import init_db
 from app.models import db
 from app.schema import upgrade
 
-DATABASES = ("sqlite", "postgresql", "mariadb")
+SERVERS = ("postgresql", "mariadb")
 
 
 @dataclass(frozen=True)
@@ -191,30 +192,30 @@ def _run(admin: URL, command: list[str], log: Path) -> Iterator[DatabaseServer]:
         server.stop()
 
 
-class Databases:
-    """New databases of any kind; a server is started when it is first asked for, and serves the whole run."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._servers: dict[str, DatabaseServer] = {}
-        self._skipped: dict[str, str] = {}
-
-    def url(self, kind: str) -> str | None:
-        """The URL of a new database; None for SQLite, which `init_db` puts into data_dir."""
-        return None if kind == "sqlite" else self.server(kind).create()
-
-    def server(self, kind: str) -> DatabaseServer:
-        starters = {"postgresql": postgresql_server, "mariadb": mariadb_server}
-        if kind not in self._servers:
-            self._servers[kind] = self._stack.enter_context(starters[kind]())
-        return self._servers[kind]
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[DatabaseServer]:
+    """One PostgreSQL for the whole run."""
+    with postgresql_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def databases() -> Iterator[Databases]:
-    """Databases on servers that end with the test run."""
-    with ExitStack() as stack:
-        yield Databases(stack)
+def mariadb() -> Iterator[DatabaseServer]:
+    """One MariaDB for the whole run."""
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """Each kind of server, one after the other."""
+    return cast(DatabaseServer, request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session", params=("sqlite", *SERVERS))
+def database_server(request: pytest.FixtureRequest) -> DatabaseServer | None:
+    """Each kind of database; None for SQLite, which needs no server."""
+    return None if request.param == "sqlite" else request.getfixturevalue(request.param)
 
 
 @contextmanager
@@ -231,10 +232,11 @@ def migrated(data_dir: Path, url: str | None) -> Iterator[Flask]:
                 engine.dispose()
 
 
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[Flask]:
+@pytest.fixture
+def database(database_server: DatabaseServer | None, tmp_path: Path) -> Iterator[Flask]:
     """An app on a new database of each kind."""
-    with migrated(tmp_path / "var", databases.url(request.param)) as app:
+    url = None if database_server is None else database_server.create()
+    with migrated(tmp_path / "var", url) as app:
         yield app
 
 

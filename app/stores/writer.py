@@ -182,8 +182,8 @@ class Writer:
                 pause, careful = min(pause * 2, LONGEST_PAUSE_SECONDS), False
                 self._absorb(fold, float("inf"))
             else:
-                self._committed(fold)
                 self._reject(rejected)
+                self._committed(fold)
                 return True
 
     def _pause(self, seconds: float, error: Exception) -> bool:
@@ -202,6 +202,12 @@ class Writer:
             return True
 
     def _committed(self, fold: Fold) -> None:
+        if fold.dropped_events or fold.dropped_transfers:
+            self._tell(
+                f"while the database was away, {fold.dropped_events} events and {fold.dropped_transfers} "
+                "transfers, the oldest ones, were dropped; content and cursors are complete",
+                "warning",
+            )
         with self._state:
             self._done = self._taken
             self._progress_at = self._clock()
@@ -209,12 +215,6 @@ class Writer:
             self._state.notify_all()
         if was is not None:
             log.warning("the database takes writes again")
-        if fold.dropped_events or fold.dropped_transfers:
-            self._tell(
-                f"while the database was away, {fold.dropped_events} events and {fold.dropped_transfers} "
-                "transfers, the oldest ones, were dropped; content and cursors are complete",
-                "warning",
-            )
 
     def _reject(self, rejected: Sequence[Rejected]) -> None:
         """Says which rows were left out. One event for all: the log has each."""

@@ -23,7 +23,7 @@ from sync.ports import (
     SaveNode,
     TrimTombstones,
 )
-from tests.servers_db import database, databases  # noqa: F401 - fixtures
+from tests.servers_db import database, database_server, mariadb, postgresql  # noqa: F401 - fixtures
 
 FILE = Stat(Kind.FILE, 5, 1_700_000_000_123_456_789, 1_700_000_000_987_654_321, 2049, 77, 0o644, 1)
 DIRECTORY = FILE._replace(kind=Kind.DIRECTORY, mode=0o755)
