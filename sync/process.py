@@ -187,8 +187,8 @@ class Child:
             if self.clock() - checked >= self._tick:
                 checked = self.clock()
                 self._check(checked)
-                if not ready and self._has_ended():
-                    return
+            if not ready and self._has_ended():
+                return
 
     @property
     def _tick(self) -> float:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 # Names that met a bug in some program on the way at some time, in rsync, a shell or a parser of logs.
 ODD_NAMES: tuple[bytes, ...] = (
-    b"new\nline", b"carriage\rreturn", b"tab\there", b"-rf", b"--delete", b"#hash", b";semicolon", b":x", b" ",
-    b" blank before", b"blank behind ", b"\xff\xfe\x80", b"caf\xc3\xa9", b"*", b"?", b"[a", b"[a]",
-    b"back\\slash", b"\\", b"\\#123", b"\\#", b"a -> b", b"a|b", b'"quoted"', b"'", b"$HOME", b"`id`", b"%n%L", b"~",
-    b"\x7f", b"\x01", b".hidden", b"..twice", b".x.AbCdEf", b"n" * 255, b"\xe6\xbc\xa2" * 85,
+    b"new\nline", b"carriage\rreturn", b"tab\there", b"-rf", b"--delete", b"#hash", b";semicolon", b":x",
+    b" ", b" blank before", b"blank behind ", b"\xff\xfe\x80", b"caf\xc3\xa9", b"*", b"?", b"[a", b"[a]",
+    b"back\\slash", b"\\", b"\\#123", b"\\#", b"a -> b", b"a|b", b'"quoted"', b"'", b"$HOME", b"`id`",
+    b"%n%L", b"~", b"\x7f", b"\x01", b".hidden", b"..twice", b".x.AbCdEf", b"n" * 255, b"\xe6\xbc\xa2" * 85,
 )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sync.core.model import Form
-from sync.core.scope import Scope
+from sync.core.scope import LEFT_OVER, Scope
 
 AUDITS = frozenset({Form.AUDIT, Form.DEEP_AUDIT})
 LISTED = frozenset({Form.FILES, Form.GONE, Form.SUBTREES})
@@ -54,6 +54,7 @@ class Run:
     ``large``: send without checksumming first (-I in place of -c). ``max_delete`` stops EVERYTHING after that
     many deletions. ``delete`` overrides the scope's where it is not None. ``purge``: delete the paths of a
     GONE run even if the source has them, and whatever the filters say (they have left the scope).
+    ``only_delete``: EVERYTHING or SUBTREES without sending, to make room on a node that has none left.
     Raises ValueError for a GONE run that names the root, which would empty the node.
     """
 
@@ -63,6 +64,7 @@ class Run:
     max_delete: int | None = None
     delete: bool | None = None
     purge: bool = False
+    only_delete: bool = False
 
     def __post_init__(self) -> None:
         if self.form is Form.GONE and any(not path.strip(b"/.") for path in self.paths):
@@ -111,15 +113,17 @@ def argv(
 def _form(run: Run, scope: Scope) -> list[str]:
     deletes = scope.delete if run.delete is None else run.delete
     content = "-I" if run.large else "-c"
+    sends = ["--existing", "--ignore-existing"] if run.only_delete else []
     match run.form:
         case Form.FILES:
             return [*KEPT, content, "--delay-updates"]
         case Form.GONE:
             return ["-d", *KEPT, content, "--delete-after", "--delete-missing-args"]
         case Form.SUBTREES:
-            return ["-r", *KEPT, content, "--delay-updates", *(["--delete-after"] if deletes else [])]
+            return ["-r", *KEPT, content, "--delay-updates", *(["--delete-after"] if deletes else []), *sends]
         case Form.EVERYTHING:
-            return [*_whole(deletes), *([] if run.max_delete is None else [f"--max-delete={run.max_delete}"])]
+            limit = [] if run.max_delete is None else [f"--max-delete={run.max_delete}"]
+            return [*_whole(deletes), *limit, *sends]
         case Form.AUDIT | Form.DEEP_AUDIT:
             deep = ["-c"] if run.form is Form.DEEP_AUDIT else []
             if run.paths:
@@ -130,6 +134,20 @@ def _form(run: Run, scope: Scope) -> list[str]:
 
 def _whole(deletes: bool) -> list[str]:
     return ["-r", *KEPT, *(["--delete-after"] if deletes else [])]
+
+
+def left_overs(run: Run) -> Run | None:
+    """The run that removes what a listed run which ended early left on the node; None when it leaves nothing.
+
+    --delay-updates keeps the unfinished file in ``.~tmp~``: where there was no space, it takes the rest.
+    """
+    if run.form is Form.SUBTREES:
+        return replace(run, only_delete=True)
+    if run.form is not Form.FILES:
+        return None
+    folders = {path.rpartition(b"/")[0] for path in run.paths}
+    names = sorted(folder + b"/" + LEFT_OVER if folder else LEFT_OVER for folder in folders)
+    return Run(Form.GONE, tuple(names), purge=True)
 
 
 def file_list(paths: Sequence[bytes]) -> bytes:

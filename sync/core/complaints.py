@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from sync.core.listing import unescaped
 from sync.core.model import text_of
-from sync.core.tempnames import genuine
+from sync.core.tempnames import meant
 
 NO_SPACE = frozenset({28, 122, 69})  # ENOSPC, EDQUOT on Linux and on macOS
 NOTES_KEPT = 40
@@ -85,7 +85,7 @@ class Complaints:
 
     def _said(self, who: bytes, body: bytes) -> bool:
         if found := _DELETE.fullmatch(body):
-            self._on_node(found[1], found[2], b"cannot be deleted")
+            self._failed(unescaped(found[1]).strip(b"/"), found[2], b"cannot be deleted")
         elif found := _RENAME_FOR.fullmatch(body):
             self._on_node(found[1], found[2], b"cannot be put in place")
         elif found := _RENAME_TO.fullmatch(body):
@@ -103,29 +103,31 @@ class Complaints:
 
     def _at_source(self, name: bytes, why: bytes, *, gone: bool) -> None:
         path = unescaped(name)
-        path = path[len(self.root) :] if path.startswith(self.root) else path
+        path = path[len(self.root) :] if (path + b"/").startswith(self.root) else path
         path = path.strip(b"/")
         self.source_failed[path] = _text(why)
         if gone:
             self.vanished.add(path)
 
     def _on_node(self, name: bytes, why: bytes, what: bytes) -> bool:
+        """Whether the name is a path of the content, not the destination itself."""
         path = self._relative(unescaped(name))
-        if not path:
-            return False
-        path = genuine(path, self.names_in)
+        for one in meant(path, self.names_in) if path else ():
+            self._failed(one, why, what)
+        return bool(path)
+
+    def _failed(self, path: bytes, why: bytes, what: bytes) -> None:
         error = _ERRNO.fullmatch(why)
         self.failed[path] = _text(what + (b": " + error[1] if error else why))
         if error and int(error[2]) in NO_SPACE:
             self.no_space.add(path)
-        return True
 
     def _relative(self, name: bytes) -> bytes:
         """The name without the destination's own path. The daemon's names may begin with a slash or not."""
         bare = name.strip(b"/")
+        if bare == self.prefix:
+            return b""
         if self.prefix and name.startswith(b"/"):
-            if bare == self.prefix:
-                return b""
             _, between, after = (b"/" + bare).partition(b"/" + self.prefix + b"/")
             return after if between else bare
         return bare
