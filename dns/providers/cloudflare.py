@@ -240,7 +240,7 @@ def _id_in(answer: Any, who: str) -> str:
 
 
 def _refusal(refused: sdk.APIStatusError, writes: bool, who: str) -> ProviderError:
-    """What a refusal means: its own codes first, then the HTTP status. Only numbers of the answer are shown."""
+    """What a refusal means: its own codes first, then the HTTP status. Of the answer only numbers show."""
     status = refused.status_code
     codes = _codes(refused)
     shown = f"{who}: Cloudflare answered {status}" + (f" ({', '.join(map(str, codes))})" if codes else "")
