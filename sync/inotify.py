@@ -22,6 +22,7 @@ from watchdog.observers.inotify_c import (
     InotifyFD,
     Mask,
     Watch,
+    WatchCallback,
     WatchDescriptor,
     inotify_add_watch,
     inotify_rm_watch,
@@ -38,7 +39,6 @@ AddWatch = Callable[[int, bytes, int], int]
 
 _BUFFER_BYTES = 1 << 18
 _JOIN_SECONDS = 5.0
-_SELF = CallbackId(0)
 
 
 def add_watch(descriptor: int, path: bytes, mask: int) -> int:
@@ -64,6 +64,7 @@ class TreeDescriptor(InotifyFD):
         self.tree: WatchTree | None = None
         self._add = add
         os.set_inheritable(self._inotify_fd, False)
+        self._callbacks: dict[CallbackId, WatchCallback] = {CallbackId(0): self}  # type: ignore[dict-item]
         # Kept from the start: later there may be no watch left for it.
         self._canary = add_watch(self._inotify_fd, b"/proc/self/fd/%d" % self._kill_r, ATTRIB)
         self._listeners: deque[Callable[[], None]] = deque()
@@ -90,7 +91,7 @@ class TreeDescriptor(InotifyFD):
             # In place of _add_callback, which warns on every watch that is added again, for 4.5 ms each.
             if number not in self._watch_for_wd:
                 watch = self._watch_for_wd[number] = Watch(number, Mask(mask), path)
-                watch.callbacks[_SELF] = self  # type: ignore[assignment]
+                watch.callbacks = self._callbacks
             return number
 
     def drop_watches(self, numbers: Iterable[int]) -> None:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,9 @@ from sync.scan import root_identity
 __all__ = ["Sink", "Watcher"]
 
 _JOIN_SECONDS = 5.0
+CANARY_SECONDS = 10.0
+DEAF_SECONDS = 60.0  # far more than handling a full queue or a large new tree takes
+DEAF_ASKS = 10  # a process that was stopped meanwhile was not deaf
 
 
 class Feed(Protocol):
@@ -66,6 +70,15 @@ def system_feed(root: bytes, scope: Scope, sink: Sink, clock: Callable[[], float
     )
 
 
+@dataclass(slots=True)
+class _Canary:
+    """One question whether the watcher still delivers."""
+
+    sent_at: float
+    heard: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+
+
 class Watcher:
     """Watches ``root`` (a symlink is followed) and calls ``sink`` from a thread of its own.
 
@@ -88,6 +101,7 @@ class Watcher:
         self._identity: tuple[int, int] | None = None
         self._problem: str | None = "the watcher was not started"
         self._events_before = self._overflows_before = 0
+        self._canary: _Canary | None = None
 
     @property
     def events(self) -> int:
@@ -140,6 +154,7 @@ class Watcher:
                 self._problem = _advice(self._root, error)
                 return False
             self._feed, self._identity, self._problem = feed, identity, None
+            self._canary = None
             return True
 
     def stop(self) -> None:
@@ -174,7 +189,10 @@ class Watcher:
         return True
 
     def broken(self) -> str | None:
-        """What `restart` would cure, as a sentence; None when the watching itself works."""
+        """What `restart` would cure, as a sentence; None when the watching itself works.
+
+        Ask every second: it also looks whether the last canary came back, and now and then sends one.
+        """
         feed = self._feed
         if feed is None:
             return self._problem
@@ -182,6 +200,8 @@ class Watcher:
             return f"{problem}; the watches must be built anew"
         if root_identity(self._root) != self._identity:
             return f"{self._root} is no longer the directory that is watched; the watches must be built anew"
+        if self._deaf(feed):
+            return "the kernel's events no longer reach the watcher; the watches must be built anew"
         return None
 
     def healthy(self) -> str | None:
@@ -209,6 +229,20 @@ class Watcher:
         except OSError:
             return False
         return heard.wait(deadline_seconds)
+
+    def _deaf(self, feed: Feed) -> bool:
+        """Whether a canary was sent long ago and has not come back, though we were running to hear it."""
+        now, canary = self._clock(), self._canary
+        if canary is None or (canary.heard.is_set() and now - canary.sent_at >= CANARY_SECONDS):
+            self._canary = canary = _Canary(now)
+            try:
+                feed.sing(canary.heard.set)
+            except OSError:
+                return True
+        canary.asked += 1
+        return (
+            not canary.heard.is_set() and now - canary.sent_at >= DEAF_SECONDS and canary.asked >= DEAF_ASKS
+        )
 
 
 def _advice(what: object, error: OSError) -> str:

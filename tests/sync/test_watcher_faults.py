@@ -227,6 +227,29 @@ def test_a_dead_reader_is_noticed_and_a_restart_doubts_everything(root: Path) ->
         watcher.stop()
 
 
+def test_a_watcher_that_hears_nothing_is_noticed_but_not_one_whose_process_was_stopped(root: Path) -> None:
+    now = [0.0]
+    sink = Blocking()
+    watcher = Watcher(root, Scope(), sink, clock=lambda: now[0])
+    assert watcher.start()
+    try:
+        (root / "first").touch()
+        assert sink.held.wait(20)
+        assert watcher.broken() is None
+        now[0] += 3600
+        assert watcher.broken() is None
+        asked = [watcher.broken() for _ in range(20)]
+        assert "no longer reach" in (asked[-1] or "")
+        sink.free.set()
+        eventually(lambda: watcher.broken() is None, "what was held back came through")
+        for _ in range(50):
+            now[0] += 11
+            eventually(lambda: watcher.broken() is None, "a canary a time")
+    finally:
+        sink.free.set()
+        watcher.stop()
+
+
 def test_a_dead_emitter_and_a_dead_observer_are_noticed(root: Path) -> None:
     with recording(root) as (watcher, _):
         feed = watcher._feed
