@@ -19,12 +19,13 @@ PREFIX = "LOCKSTEP__"
 _REFERENCE = re.compile(r"\$?\$\{([^{}\n]*)\}")
 
 
-def substitute(root: Item, environ: Mapping[str, str]) -> tuple[Item, list[Problem]]:
-    """The document with every ``${NAME}`` read from the environment (``$${`` stands for ``${``).
+def substitute(root: Item, environ: Mapping[str, str]) -> tuple[Item, dict[Loc, Problem]]:
+    """The document with every ``${NAME}`` read from the environment (``$${`` stands for ``${``), and what
+    could not be, by place.
 
     Only values from files are read so: what came from a variable is taken as it is.
     """
-    problems: list[Problem] = []
+    problems: dict[Loc, Problem] = {}
 
     def change(loc: Loc, item: Item) -> Item:
         if not isinstance(item.content, str) or "${" not in item.content or not item.place.line:
@@ -36,11 +37,10 @@ def substitute(root: Item, environ: Mapping[str, str]) -> tuple[Item, list[Probl
         if found.group().startswith("$$"):
             return found.group()[1:]
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            problems.append(
-                problem_at(root, loc, f"${{{name}}} names no environment variable; $${{ writes a plain ${{")
-            )
+            said = f"${{{name}}} names no environment variable; $${{ writes a plain ${{"
+            problems.setdefault(loc, problem_at(root, loc, said))
         elif name not in environ:
-            problems.append(problem_at(root, loc, f"the environment variable {name} is not set"))
+            problems.setdefault(loc, problem_at(root, loc, f"the environment variable {name} is not set"))
         return environ.get(name, "")
 
     return with_scalars(root, change), problems

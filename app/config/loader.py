@@ -64,26 +64,35 @@ def load_texts(found: Sources, texts: Mapping[Path, str], environ: Mapping[str, 
     """As `load`, with the text of some files given instead of read: what a file would mean if it were
     written so.
     """
-    items, problems, files = _read_all(found, texts)
-    if len(items) < len(files) or not items:
-        raise ConfigError(problems)
-    document = items[0]
-    for item in items[1:]:
-        document = merge(document, item)
-    document, more = override(document, environ)
-    problems += more
-    document, more = substitute(document, environ)
-    problems += more
+    document, problems, files = layered(found, texts, environ)
+    document, unset = substitute(document, environ)
     secrets = SecretFiles(found.main.parent)
     document = secrets.resolved(document)
-    problems += secrets.problems
-    config, more = validated(document, Base(found.main.parent, files))
-    problems += more
+    wrong = {**unset, **secrets.problems}
+    config, more = validated(document, Base(found.main.parent, files), wrong)
+    problems += [*wrong.values(), *more]
     if problems or config is None:
         raise ConfigError(_in_order(problems, files))
     config._path, config._env = found.main, found.env
     config._warnings = (*secrets.warnings, *warnings(config))
     return config
+
+
+def layered(
+    found: Sources, texts: Mapping[Path, str], environ: Mapping[str, str]
+) -> tuple[Item, list[Problem], tuple[Path, ...]]:
+    """The files and variables laid over each other, what was wrong with them, and the files read.
+
+    Raises `ConfigError` when a file cannot be read at all: then nothing more can be said.
+    """
+    items, problems, files = _read_all(found, texts)
+    if len(items) < len(files):
+        raise ConfigError(problems)
+    document = items[0]
+    for item in items[1:]:
+        document = merge(document, item)
+    document, more = override(document, environ)
+    return document, problems + more, files
 
 
 def _read_all(

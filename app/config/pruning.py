@@ -8,7 +8,7 @@ key of an entry does not hide the others; an entry that cannot be saved so goes 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
@@ -28,7 +28,7 @@ _STAND_INS: dict[str, Plain] = {
     "port": 1,
     "to": "nobody@unnamed.invalid",
     "from": "nobody@unnamed.invalid",
-    "url": "http://unnamed.invalid/#{{action}}#{{line}}",
+    "url": "http://unnamed.invalid/",
     "access_key_id": "unnamed",
     "access_key_secret": "unnamed",
     "secret_id": "unnamed",
@@ -43,12 +43,14 @@ class Pruned:
     Invariant: `original` of a place in `value` is the place in the document where the same thing stands.
     """
 
-    def __init__(self, document: Item) -> None:
+    def __init__(self, document: Item, wrong: Iterable[Loc] = ()) -> None:
+        """``wrong``: what is known to be wrong before anything is validated."""
         self._document = document
         self.value: Plain = document.plain()
         self._left: dict[Loc, list[int]] = {}
         self._cut: list[Loc] = []
         self._stand_ins = 0
+        self._cut_out(list(wrong))
 
     def cut(self, error: ValidationError) -> list[Problem]:
         """Remove what the error names; returns the problems that are news, not what follows from an earlier
@@ -68,10 +70,13 @@ class Pruned:
             if found["type"] == "extra_forbidden" and problem.nearest:
                 self._cut.append((*loc[:-1], problem.nearest))  # the key that was meant is not "missing"
             doomed.append(loc)
+        self._cut_out(doomed)
+        return problems
+
+    def _cut_out(self, doomed: list[Loc]) -> None:
         for loc in sorted(doomed, key=len, reverse=True):
             self._remove(loc)
         self._cut += doomed
-        return problems
 
     def is_cut(self, loc: Loc) -> bool:
         """Whether the value there was found wrong."""
@@ -87,8 +92,8 @@ class Pruned:
 
     def _follows(self, loc: Loc, kind: str, message: str) -> bool:
         """Whether the finding only says that something which was cut out is missing."""
-        if kind == "missing":
-            return loc in self._cut
+        if loc in self._cut:
+            return True
         below = [cut for cut in self._cut if cut[: len(loc)] == loc and len(cut) > len(loc)]
         if kind == "too_short" and below:
             return True

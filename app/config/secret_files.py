@@ -15,11 +15,11 @@ _LARGEST_BYTES = 65536
 
 
 class SecretFiles:
-    """One pass over a document; afterwards `problems` and `warnings` say what was met."""
+    """One pass over a document; `problems` (by the secret's place) and `warnings` say what was met."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.problems: list[Problem] = []
+        self.problems: dict[Loc, Problem] = {}
         self.warnings: list[str] = []
 
     def resolved(self, root: Item) -> Item:
@@ -55,25 +55,23 @@ class SecretFiles:
                 continue
             here = (*loc, file_key)
             if key in entries and entries[key].content is not None:
-                self.problems.append(
-                    problem_at(root, here, f"stands beside {key}: give one of the two", of_key=True)
-                )
+                said = f"stands beside {key}: give one of the two"
+                self.problems[(*loc, key)] = problem_at(root, here, said, of_key=True)
                 continue
-            content = self._content(root, here, item, is_list)
+            try:
+                content = self._content(item, is_list)
+            except (OSError, ValueError) as error:
+                said = getattr(error, "strerror", None) or str(error)
+                self.problems[(*loc, key)] = problem_at(root, here, f"cannot be read: {said}")
+                content = None
             changed[key] = replace(item, content=content, text=None)
         return changed
 
-    def _content(self, root: Item, loc: Loc, item: Item, is_list: bool) -> Content:
+    def _content(self, item: Item, is_list: bool) -> Content:
         if not isinstance(item.content, str) or not item.content:
-            self.problems.append(problem_at(root, loc, "must be the path of a file"))
-            return "unread"
+            raise ValueError("it must be the path of a file")
         path = Path(os.path.normpath(self._folder / os.path.expanduser(item.content)))
-        try:
-            text = self._read(path)
-        except (OSError, ValueError) as error:
-            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.problems.append(problem_at(root, loc, f"cannot read {path}: {said}"))
-            return "unread"
+        text = self._read(path)
         if is_list:
             return [
                 replace(item, content=line.strip(), text=None) for line in text.splitlines() if line.strip()

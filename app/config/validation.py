@@ -7,6 +7,8 @@ finding that only says that something cut out is missing is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
 from app.config.checks import findings
@@ -20,10 +22,13 @@ from app.config.wording import place_in_document
 _ROUNDS = 20
 
 
-def validated(root: Item, base: Base) -> tuple[Config | None, list[Problem]]:
-    """The configuration and what is wrong with it; it may be used only if nothing is."""
+def validated(root: Item, base: Base, wrong: Iterable[Loc] = ()) -> tuple[Config | None, list[Problem]]:
+    """The configuration and what is wrong with it; it may be used only if nothing is.
+
+    ``wrong`` are places that are known to be wrong, and told, already.
+    """
     root = _as_typed(root, base)
-    pruned = Pruned(root)
+    pruned = Pruned(root, wrong)
     problems: list[Problem] = []
     for _ in range(_ROUNDS):
         try:

@@ -27,7 +27,7 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What validation is told besides the values: the folder that relative paths start from, the files read."""
+    """What validation is told besides the values: where relative paths start, and which files were read."""
 
     folder: Path
     files: tuple[Path, ...] = ()

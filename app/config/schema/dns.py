@@ -66,12 +66,19 @@ def _upper(value: object) -> object:
 Tier = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
+def _all(value: str) -> str:
+    if value != "all":
+        raise ValueError("must be all, or a list of nodes")
+    return value
+
+
 def _all_or_names(value: Any) -> str:
     return "all" if isinstance(value, str) else "names"
 
 
 Nodes = Annotated[
-    Annotated[Literal["all"], Tag("all")] | Annotated[Tier, Tag("names")], Discriminator(_all_or_names)
+    Annotated[str, AfterValidator(_all), Tag("all")] | Annotated[Tier, Tag("names")],
+    Discriminator(_all_or_names),
 ]
 
 
@@ -97,7 +104,7 @@ class LineConfig(Section):
         """The tiers by name, best first; None: every node, in one tier."""
         if self.tiers is not None:
             return self.tiers
-        return None if self.nodes == "all" or self.nodes is None else (self.nodes,)
+        return (self.nodes,) if isinstance(self.nodes, tuple) else None
 
 
 class ServiceConfig(Section):

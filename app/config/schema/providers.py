@@ -143,7 +143,7 @@ class CallbackProvider(CallbackRequest):
     def _can_withdraw(self) -> CallbackProvider:
         if self.withdraw is None and not self.mentions("action"):
             raise ValueError(
-                "cannot withdraw: use #{action} in the request, or give a request under withdraw"
+                "cannot withdraw: use #{action} in url, headers or body, or give a request under withdraw"
             )
         return self
 
