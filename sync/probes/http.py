@@ -63,7 +63,7 @@ class Http:
     def _ask(self, url: httpx.URL, deadline: Deadline) -> tuple[str, float]:
         """What is wrong with the answer (empty: nothing), and the seconds until its head was here."""
         began = self._timer()
-        transport = _Transport(deadline)
+        transport = _Transport(deadline, _tls() if url.scheme == "https" else None)
         with (
             httpx.Client(transport=transport, trust_env=False, headers=HEADERS) as client,
             client.stream("GET", url) as response,
@@ -114,9 +114,9 @@ def _tls() -> ssl.SSLContext:
 class _Transport(httpx.BaseTransport):
     """httpx's way to the network, over streams that keep the deadline."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(), max_connections=1, network_backend=_Network(deadline)
+            ssl_context=tls, max_connections=1, network_backend=_Network(deadline)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

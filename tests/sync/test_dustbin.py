@@ -6,7 +6,7 @@ from collections.abc import Collection
 from math import ceil, log2
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.core.dustbin import Binned, Isolation, Item, discard, due, failed, halves, lacking, retry
@@ -39,6 +39,7 @@ def test_the_delay_doubles_up_to_ten_minutes() -> None:
     assert delays == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=200), st.floats(0.01, 100))
 def test_whatever_fails_again_keeps_what_it_first_was(seqs: list[int], base_seconds: float) -> None:
     entry = binned(*seqs, base_seconds=base_seconds)
@@ -68,6 +69,7 @@ items_lists = st.dictionaries(st.binary(min_size=1, max_size=3), st.integers(0, 
 )
 
 
+@settings(deadline=None)
 @given(items_lists)
 def test_halves_are_halves_with_the_smallest_first(items: list[Item]) -> None:
     first, second = halves(items)
@@ -101,6 +103,7 @@ def bound(n: int, k: int) -> int:
     return 2 * k * ceil(log2(max(n, 2))) + 1
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 300), st.booleans())
 def test_exactly_the_poison_paths_fail_and_the_others_are_confirmed(
     data: st.DataObject, n: int, naming: bool
@@ -162,6 +165,7 @@ def test_a_full_disk_costs_no_more_runs_than_the_budget_and_the_small_files_come
     assert not all(c.alone for c in isolation.failed.values())
 
 
+@settings(deadline=None)
 @given(st.integers(2, 200), st.integers(0, 20), st.sets(st.integers(0, 199), min_size=1))
 def test_the_budget_is_kept_and_nothing_is_lost_when_it_ends(n: int, runs: int, numbers: set[int]) -> None:
     items = [(b"%d" % i, 1) for i in range(n)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.core.health import (
@@ -119,6 +119,7 @@ def test_every_state_meets_every_event_as_the_table_says(state: State, event: st
         assert after.reason == before.reason
 
 
+@settings(deadline=None)
 @given(rule_sets, st.data())
 def test_unhealth_decides_once_when_all_its_tries_are_in(rules: HealthRules, data: st.DataObject) -> None:
     results = data.draw(st.lists(st.booleans(), min_size=rules.unhealth_tries, max_size=rules.unhealth_tries))
@@ -136,6 +137,7 @@ def test_three_failures_of_five_recover_and_four_are_fatal_by_default() -> None:
     assert replay(reach(State.UNHEALTH), ["bad", "bad", "good", "bad", "bad"])[0].state is State.DEAD
 
 
+@settings(deadline=None)
 @given(event_lists, rule_sets)
 def test_only_the_flips_of_the_table_happen_and_the_invariants_hold(
     events: list[str], rules: HealthRules
@@ -147,6 +149,7 @@ def test_only_the_flips_of_the_table_happen_and_the_invariants_hold(
     assert health.state is states[-1]
 
 
+@settings(deadline=None)
 @given(event_lists, rule_sets, st.integers(0, 60))
 def test_a_sequence_cut_anywhere_and_taken_up_again_gives_the_same(
     events: list[str], rules: HealthRules, cut: int
@@ -158,6 +161,7 @@ def test_a_sequence_cut_anywhere_and_taken_up_again_gives_the_same(
     assert (end, first + second) == replay(new_node(0.0), events, rules)
 
 
+@settings(deadline=None)
 @given(event_lists)
 def test_recoveries_count_the_failed_attempts_since_the_last_ready(events: list[str]) -> None:
     health, expected = new_node(0.0), 0
@@ -184,6 +188,11 @@ def test_a_broken_invariant_is_noticed() -> None:
         Health(State.UNHEALTH, 0.0, "x", tries=5).check(RULES)
 
 
+def test_a_ready_node_has_forgotten_what_failed_before() -> None:
+    health = replay(new_node(0.0), ["recovery_failed", *["good"] * 5, "recovered"])[0]
+    assert (health.state, health.recoveries, health.last_failure) == (State.READY, 0, "")
+
+
 def test_the_pause_before_an_attempt_doubles_up_to_ten_minutes() -> None:
     pauses = [
         recovery_pause_seconds(Health(State.RECOVERY, 0.0, "x", recoveries=n), RULES) for n in range(12)
@@ -199,6 +208,7 @@ def test_each_state_is_observed_at_its_own_interval() -> None:
     assert seconds == {State.READY: 5, State.DEAD: 4, State.UNHEALTH: 3, State.RECOVERY: 2}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.integers(0, 10**9))
 def test_jitter_is_the_same_for_the_same_node_and_number_and_moves_a_timer_by_a_tenth(
     node: str, n: int

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.core.dustbin import failed, lacking
@@ -55,6 +55,7 @@ def test_the_ring_answers_what_was_reached_at_a_time() -> None:
     assert [r.reached(t) for t in (9.9, 10.0, 19.9, 20.0, 99.0)] == [0, 5, 5, 7, 7]
 
 
+@settings(deadline=None)
 @given(histories)
 def test_the_ring_never_claims_more_than_was_reached_and_stays_small(steps: list[tuple[float, int]]) -> None:
     at, cursor, r, history = 0.0, 0, Cursors(), [(-1.0, 0)]
@@ -88,6 +89,7 @@ def test_a_cursor_that_goes_back_voids_the_past_and_a_clock_that_goes_back_is_he
 # ── rule (b): falling behind the field ───────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=30))
 def test_half_of_the_field_counts_exactly(reached: list[int]) -> None:
     due = field_cursor(reached)
@@ -116,6 +118,7 @@ def test_a_drained_node_is_judged_by_the_others_and_does_not_count_itself() -> N
     assert out(field) == {"b"}
 
 
+@settings(deadline=None)
 @given(st.integers(3, 40), st.data())
 def test_a_large_publish_most_nodes_are_still_receiving_takes_nobody_out(n: int, data: st.DataObject) -> None:
     done = data.draw(st.integers(0, (n - 1) // 2))
@@ -153,6 +156,7 @@ def test_a_node_that_fails_what_another_took_goes_after_the_lag() -> None:
     assert reason == "lacks x, which a has had for 30 s"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=10))
 def test_a_file_no_node_can_take_takes_nobody_out(n: int, paths: set[bytes]) -> None:
     field = [node(str(i), (LONG_AGO, 100), lacks=dict.fromkeys(paths, 7)) for i in range(n)]
@@ -199,6 +203,7 @@ standings = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(standings, max_size=8))
 def test_judging_all_at_once_says_the_same_as_the_rules_one_by_one(found: list[NodeStanding]) -> None:
     field = [replace(n, name=str(i)) for i, n in enumerate(found)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync.core.nodelist import (
@@ -114,6 +114,7 @@ def test_what_is_not_wholly_a_list_is_refused_in_a_sentence(output: bytes, words
     assert len(str(refusal.value)) < 250
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 @example(b"[NaN]")
 @example(b'["\\u0000"]')
@@ -222,6 +223,7 @@ def test_the_list_survives_a_restart() -> None:
     assert json.loads(as_json(nodes))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.none() | st.sets(st.sampled_from(NAMES), min_size=1), max_size=30),
     st.sets(st.sampled_from(NAMES), min_size=1),
