@@ -173,7 +173,7 @@ def mariadb_server() -> Iterator[DatabaseServer]:
         command = [*user, server, "--no-defaults", f"--datadir={folder}/data", f"--socket={folder}/s"]
         command += [f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid"]
         command += [
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=64M",
             "--skip-name-resolve",
         ]

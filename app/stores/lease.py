@@ -78,8 +78,8 @@ class Lease:
     def acquire(self) -> int:
         """Takes the lease and returns its token. Raises LeaseHeld, or what the database raises."""
         asked_at = self._clock()
+        self._ensure_row()
         with self._engine.begin() as connection:
-            self._ensure_row(connection)
             free = sa.and_(LeaseRow.id == 1, sa.or_(LeaseRow.expires < self._now, LeaseRow.holder == ""))
             values = {"holder": self._holder, "token": LeaseRow.token + 1, "expires": self._now + self._ttl}
             taken = connection.execute(sa.update(LeaseRow).where(free).values(values)).rowcount
@@ -172,14 +172,14 @@ class Lease:
                 return
 
     def _watch(self) -> None:
-        while not self._stop.is_set() and not self._lost:
+        while not self._stop.is_set():
             self._news.wait(self._ttl / 20)
             self._news.clear()
-            if self._stop.is_set():
-                return
-            held = self.held()
-            if held != self._told:
+            lost, held = self._lost, self.held()
+            if not self._stop.is_set() and (lost or held != self._told):
                 self._tell(held)
+            if lost:
+                return
 
     def _tell(self, held: bool) -> None:
         self._told = held
@@ -192,10 +192,12 @@ class Lease:
         log.log(logging.INFO if held else logging.ERROR, "%s", reason)
         self._on_change(held, reason)
 
-    def _ensure_row(self, connection: sa.Connection) -> None:
-        if connection.execute(sa.select(LeaseRow.id)).first() is None:
-            row = {"id": 1, "holder": "", "token": 0, "expires": 0.0}
-            connection.execute(_insert_unless_there(self._engine.dialect.name), row)
+    def _ensure_row(self) -> None:
+        """In a transaction of its own: MySQL reads within one as of its first read, before others' inserts."""
+        with self._engine.begin() as connection:
+            if connection.execute(sa.select(LeaseRow.id)).first() is None:
+                row = {"id": 1, "holder": "", "token": 0, "expires": 0.0}
+                connection.execute(_insert_unless_there(self._engine.dialect.name), row)
 
 
 def _insert_unless_there(dialect: str) -> sa.Executable:

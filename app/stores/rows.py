@@ -90,8 +90,11 @@ def meta_of(document: str) -> Meta:
     """Fields this version does not know are left out, those it misses get their defaults."""
     found = json.loads(document)
     known = {field.name for field in fields(Meta)} & found.keys()
-    lists = {name: tuple(found[name]) for name in ("scope_paths", "scope_excludes") if name in found}
-    return Meta(**{**{name: found[name] for name in known}, **lists})
+    return Meta(**{name: _immutable(found[name]) for name in known})
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def node_row(record: NodeRecord) -> Row:

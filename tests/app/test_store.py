@@ -60,7 +60,10 @@ def test_a_new_installation_has_nothing_saved(store: SqlStore) -> None:
 
 
 def test_what_was_put_comes_back_exactly_after_a_restart(store: SqlStore, database: Flask) -> None:  # noqa: F811
-    meta = Meta("machine", "/srv/\udcff\x00ä", 12, "scope", ("a", "b"), ("*.tmp",), False, 9, 3, 2, True)
+    meta = Meta(
+        "machine", "/srv/\udcff\x00ä", 12, "scope", ("a", "b"), ("*.tmp",), delete=False, mounts=("\udcfe",),
+        head=9, trimmed=3, files=2, clean_stop=True,
+    )  # fmt: skip
     full = replace(
         NODE, proof_seq=6, proof_at=1.5, deep_proof_at=2.5, introduced=True, drift=3, drained=False,
         recoveries=4, last_in_sync_at=1_700_000_000.123456, last_audit_at=9.75,
