@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sync.core.model import GONE, Kind, Stat
@@ -28,26 +28,26 @@ def scan(
     a different ``Stat.dev``.
     """
     report = unreadable or _ignore
+    top = _look(root, under, report)
+    if top is None or top.kind is Kind.GONE or not scope.carries(under, top.kind is Kind.DIRECTORY):
+        if not under and top is not None:
+            report(under, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), root))
+        return
     if under:
-        found = _look(root, under, report)
-        if found is None or found.kind is Kind.GONE or not scope.carries(under, found.kind is Kind.DIRECTORY):
-            return
-        yield under, found
-        if found.kind is not Kind.DIRECTORY:
-            return
-    pending = [under]
+        yield under, top
+    pending = [(under, top)] if top.kind is Kind.DIRECTORY else []
     while pending:
-        directory = pending.pop()
-        for path, found in _entries(root, directory, scope, report):
+        directory, seen = pending.pop()
+        for path, found in _entries(root, directory, seen, scope, report):
             yield path, found
             if found.kind is Kind.DIRECTORY:
-                pending.append(path)
+                pending.append((path, found))
 
 
 def look(root: bytes, path: bytes) -> Stat:
     """What the path is now; GONE when it is missing, also behind a symlink. Raises other OSErrors."""
     try:
-        found = _stat_of(os.lstat(os.path.join(root, path) if path else root))
+        found = _stat_of(_status(root, path))
         return found if first_non_directory(root, path) is None else GONE
     except OSError as error:
         if error.errno in _MISSING:
@@ -85,28 +85,48 @@ def root_identity(root: bytes | Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _entries(root: bytes, directory: bytes, scope: Scope, report: Unreadable) -> Iterator[tuple[bytes, Stat]]:
-    prefix = directory + b"/" if directory else b""
-    admits = scope.admits
+def _entries(
+    root: bytes, directory: bytes, seen: Stat, scope: Scope, report: Unreadable
+) -> list[tuple[bytes, Stat]]:
+    """What stands in the directory that was ``seen``; nothing, and a report, when it is another by now."""
     try:
         with os.scandir(os.path.join(root, directory) if directory else root) as listing:
-            entries = list(listing)
+            found = _carried(listing, directory + b"/" if directory else b"", scope, report)
+        now = _status(root, directory)
     except OSError as error:
         if not directory or error.errno not in _MISSING:  # a missing root says nothing about its content
             report(directory, error)
-        return
-    for entry in entries:
+        return []
+    if (now.st_ino, now.st_dev) != (seen.inode, seen.dev):
+        # It, or a directory above, was replaced: perhaps by a symlink, and then we read a foreign tree.
+        report(directory, OSError(errno.ESTALE, "replaced while it was read", directory))
+        return []
+    return found
+
+
+def _carried(
+    listing: Iterable[os.DirEntry[bytes]], prefix: bytes, scope: Scope, report: Unreadable
+) -> list[tuple[bytes, Stat]]:
+    found: list[tuple[bytes, Stat]] = []
+    for entry in listing:
         path = prefix + entry.name
-        # The listing's own type spares the lstat of excluded entries; lstat has the last word.
-        if not admits(path, entry.is_dir(follow_symlinks=False)):
+        is_dir = entry.is_dir(follow_symlinks=False)
+        if not scope.admits(path, is_dir):  # asked first: what is excluded costs no lstat
             continue
         try:
-            found = _stat_of(entry.stat(follow_symlinks=False))
+            stat = _stat_of(entry.stat(follow_symlinks=False))
         except OSError as error:
             if error.errno not in _MISSING:
                 report(path, error)
             continue
-        yield path, found
+        if (stat.kind is Kind.DIRECTORY) is is_dir or scope.admits(path, not is_dir):
+            found.append((path, stat))
+    return found
+
+
+def _status(root: bytes, path: bytes) -> os.stat_result:
+    """By lstat, except for the root, which may be a symlink that is swapped to publish."""
+    return os.lstat(os.path.join(root, path)) if path else os.stat(root)
 
 
 def _look(root: bytes, path: bytes, report: Unreadable) -> Stat | None:
