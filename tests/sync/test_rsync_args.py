@@ -1,0 +1,192 @@
+"""The arguments of each form: what stands in all, what never does, and which an operator may add."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.core.args import Remote, RsyncOptions, Run, argv, file_list, left_overs
+from sync.core.extra_args import refused
+from sync.core.model import Form
+from sync.core.scope import Scope
+
+REMOTE = Remote("rsync://node/content/", ("--sockopts=TCP_NODELAY",), {"RSYNC_PASSWORD": "secret"})
+FORMS = st.sampled_from(Form)
+PATHS = st.lists(
+    st.binary(min_size=1).filter(lambda path: b"\0" not in path and path.strip(b"/.")), max_size=4
+)
+
+
+def arguments(
+    run: Run, scope: Scope | None = None, *, progress: bool = False, **options: object
+) -> list[str]:
+    given_options = RsyncOptions(**options)  # type: ignore[arg-type]
+    return argv(run, given_options, scope or Scope(), "/srv/publish", REMOTE, progress=progress)
+
+
+@given(FORMS, PATHS, st.booleans(), st.booleans(), st.booleans())
+def test_no_form_holds_what_would_break_a_promise(
+    form: Form, paths: list[bytes], large: bool, delete: bool, progress: bool
+) -> None:
+    run = Run(form, tuple(paths), large=large)
+    said = arguments(run, Scope(excludes=("*.tmp",), delete=delete), progress=progress)
+    options = said[: said.index("--")]
+    assert not {"--inplace", "-u", "--update", "--ignore-errors", "-o", "-g", "-a"} & set(options)
+    assert not [option for option in options if option.startswith("--temp-dir")]
+    assert {"-O", "-lptD", "--modify-window=-1", "--force", "-i", "--timeout=300"} <= set(options)
+    assert said[said.index("--") :] == ["--", "/srv/publish/", REMOTE.destination]
+    assert ("--files-from=-" in options) is ("--from0" in options) is run.is_listed
+    assert ("-n" in options) is (form in (Form.AUDIT, Form.DEEP_AUDIT))
+    assert "secret" not in " ".join(said)
+    if not delete and form is not Form.GONE:
+        assert not [option for option in options if option.startswith("--delete") or option == "--del"]
+    elif form in (Form.SUBTREES, Form.EVERYTHING):
+        assert "--delete-after" in options
+
+
+@given(FORMS, st.booleans())
+def test_contents_are_compared_where_events_or_a_deep_audit_ask_for_it(form: Form, large: bool) -> None:
+    said = arguments(Run(form, (b"page",), large=large))
+    by_event = form in (Form.FILES, Form.GONE, Form.SUBTREES)
+    assert ("-c" in said) is ((by_event and not large) or form is Form.DEEP_AUDIT)
+    assert ("-I" in said) is (by_event and large)
+
+
+def test_progress_is_asked_for_in_full_resyncs_only() -> None:
+    assert "--info=progress2" in arguments(Run(Form.EVERYTHING), progress=True)
+    assert "--info=progress2" not in arguments(Run(Form.FILES, (b"a",)), progress=True)
+    assert "--info=progress2" not in arguments(Run(Form.EVERYTHING))
+
+
+def test_options_become_arguments() -> None:
+    said = arguments(
+        Run(Form.EVERYTHING, max_delete=7), timeout_seconds=1.2, compress=True, extra_args=("-og",)
+    )
+    assert {"--max-delete=7", "--timeout=2", "-z", "-og"} <= set(said)
+    assert not [a for a in arguments(Run(Form.EVERYTHING), timeout_seconds=0) if a.startswith("--timeout")]
+    assert "--max-delete=0" in arguments(Run(Form.EVERYTHING, max_delete=0))
+
+
+@given(PATHS)
+def test_the_file_list_gives_back_its_paths_and_no_entry_looks_like_a_comment(paths: list[bytes]) -> None:
+    listed = file_list(paths)
+    entries = listed.split(b"\0")[:-1]
+    assert [entry[2:] for entry in entries] == paths
+    assert all(entry.startswith(b"./") for entry in entries)
+
+
+def test_what_a_run_leaves_behind_is_named_once_for_each_folder() -> None:
+    clean = left_overs(Run(Form.FILES, (b"top", b"a/x", b"a/y", b"a/b/z")))
+    assert clean == Run(Form.GONE, (b".~tmp~", b"a/.~tmp~", b"a/b/.~tmp~"), purge=True)
+    assert left_overs(Run(Form.SUBTREES, (b"a",))) == Run(Form.SUBTREES, (b"a",), only_delete=True)
+    assert left_overs(Run(Form.GONE, (b"a",))) is None
+
+
+REFUSED = [
+    "--inplace",
+    "--temp-dir=/x",
+    "-T/x",
+    "-u",
+    "-ou",
+    "--update",
+    "--ignore-errors",
+    "--delete-excluded",
+    "--del",
+    "--max-delete=1",
+    "--exclude=x",
+    "-f",
+    "-n",
+    "--dry-run",
+    "-q",
+    "-R",
+    "--no-relative",
+    "-L",
+    "--size-only",
+    "-I",
+    "--rsh=x",
+    "-e",
+    "--files-from=x",
+    "--from0",
+    "-a",
+    "-r",
+    "--no-times",
+    "-P",
+    "--partial",
+    "--no-delay-updates",
+    "--timeout=1",
+    "--password-file=x",
+    "--backup",
+    "-b",
+    "--partial-dir=x",
+    "--append",
+    "--remove-source-files",
+    "--iconv=x",
+    "word",
+    "-",
+    "--",
+    "--out-format=x",
+    "--info=all",
+    "--existing",
+    "--max-size=1",
+    "-K",
+    "-x",
+    "--list-only",
+    "-z",
+    "-v",
+    "--stop-after=1",
+    "--compare-dest=x",
+    "-Mx",
+]
+TAKEN = [
+    "-og",
+    "-o",
+    "-H",
+    "-A",
+    "-X",
+    "-AX",
+    "--owner",
+    "--group",
+    "--acls",
+    "--xattrs",
+    "--hard-links",
+    "-W",
+    "-4",
+    "-6",
+    "--ipv6",
+    "--whole-file",
+    "--chmod=D755",
+    "--chown=www:www",
+    "--numeric-ids",
+    "--fsync",
+    "--fuzzy",
+    "-y",
+    "--sparse",
+    "-S",
+    "--compress-level=3",
+    "--address=192.0.2.1",
+    "--rsync-path=/opt/rsync",
+    "-E",
+    "--no-motd",
+    "--skip-compress=gz",
+    "--checksum-choice=xxh3",
+    "--block-size=4096",
+    "-B4096",
+    "-UN",
+]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [*REFUSED, ""],
+)
+def test_arguments_that_would_break_a_promise_are_refused_with_the_reason(argument: str) -> None:
+    assert len(refused([argument])[argument]) > 10
+
+
+@pytest.mark.parametrize(
+    "argument",
+    TAKEN,
+)
+def test_arguments_that_add_are_taken(argument: str) -> None:
+    assert refused([argument]) == {}
