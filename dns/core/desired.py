@@ -39,6 +39,8 @@ from dns.core.model import (
 )
 from dns.core.offers import NodeIndex, Offer, index
 
+OUTRANKED = "is fit, but others answer first"
+
 Published = Mapping[ZoneKey, Mapping[RecordKey, tuple[str, ...]]]
 """The values that answer now in the sets we own."""
 
@@ -78,6 +80,19 @@ def compute(
     return Desired(zones, tuple(problems))
 
 
+def claims(
+    services: Sequence[Service], known: NodeIndex, capabilities: Mapping[ZoneKey, Capabilities]
+) -> dict[ZoneKey, dict[RecordKey, str]]:
+    """The record sets that services answer, whatever stands and whoever is fit: by zone, key → service."""
+    in_use = lines_in_use(services, known)
+    found: dict[ZoneKey, dict[RecordKey, str]] = {}
+    for service in services:
+        zone = service.zone_key
+        for key, _ in _keys(service, capabilities.get(zone, Capabilities()), in_use[zone], known):
+            found.setdefault(zone, {}).setdefault(key, service.name)
+    return found
+
+
 def _keys(
     service: Service, able: Capabilities, in_use: frozenset[str], known: NodeIndex
 ) -> Iterable[tuple[RecordKey, LinePlan]]:
@@ -99,7 +114,7 @@ def _set(
     if wrong:
         return DesiredSet(service.name, key, held=wrong[0])
     choice = _remembered(service, key, plan, able, known, standing)
-    return DesiredSet(service.name, key, choice.records, choice.reason, choice.missing, choice.against)
+    return DesiredSet(service.name, key, *choice)
 
 
 class _Choice(NamedTuple):
@@ -109,6 +124,7 @@ class _Choice(NamedTuple):
     reason: str
     missing: Mapping[str, str]
     against: Mapping[str, str]
+    unfit: Mapping[str, tuple[str, ...]]
 
 
 def _remembered(
@@ -149,13 +165,13 @@ class _Chooser:
         tiers = self.plan.tiers if self.plan.tiers is not None else (tuple(self.known.nodes),)
         for tier in tiers:
             if chosen := self._answering(tier):
-                return self._answer(chosen, tiers, passed, "")
+                return self._answer(chosen, tiers, (*passed, *tier), "")
             passed += [name for name in tier if name not in passed]
         if self.plan.fallback is Fallback.ANY:
             seen = set(passed)
             others = tuple(name for name in self.known.nodes if name not in seen)
             if chosen := self._answering(others):
-                return self._answer(chosen, tiers, passed, "stands in")
+                return self._answer(chosen, tiers, (*passed, *others), "stands in")
             passed += others
         return self._none(passed)
 
@@ -175,7 +191,11 @@ class _Chooser:
         return list(found.values())
 
     def _answer(
-        self, chosen: list[tuple[str, Offer]], tiers: Sequence[Sequence[str]], passed: list[str], how: str
+        self,
+        chosen: list[tuple[str, Offer]],
+        tiers: Sequence[Sequence[str]],
+        looked_at: tuple[str, ...],
+        how: str,
     ) -> _Choice:
         kept = self._limited(chosen)
         missing = {name: self._why_not(name) for tier in tiers for name in tier}
@@ -183,14 +203,15 @@ class _Chooser:
             for holder in (name, *offer.nodes):
                 missing.pop(holder, None)
         records = [self._record(name, offer, how) for name, offer in kept]
-        records += self._unlearnt(passed + [name for name, _ in chosen], {r.value for r in records})
+        records += self._unlearnt(looked_at, {r.value for r in records})
         records = records[: self._bound()]
-        because = "; ".join(missing[name] for name in passed if name in missing)
-        names = ", ".join(dict.fromkeys(name for name, _ in kept))
-        reason = f"{self.key.line} → node{'s' if ',' in names else ''} {names}" + (
-            f": {because}" if because else ""
+        because = _sentence(
+            [missing[n] for n in looked_at if not missing.get(n, OUTRANKED).endswith(OUTRANKED)]
         )
-        return _Choice(tuple(records), reason, missing, self._against(records))
+        names = ", ".join(dict.fromkeys(name for name, _ in kept))
+        reason = f"{self.key.line} → node{'s' if ',' in names else ''} {names}"
+        reason += f": {because}" if because else ""
+        return self._choice(records, reason, missing)
 
     def _limited(self, chosen: list[tuple[str, Offer]]) -> list[tuple[str, Offer]]:
         bound = self._bound()
@@ -227,9 +248,9 @@ class _Chooser:
 
     def _none(self, passed: Sequence[str]) -> _Choice:
         missing = {name: self._why_not(name) for name in passed}
-        because = "; ".join(missing.values()) or "no node is configured for it"
+        because = _sentence(list(missing.values())) or "no node is configured for it"
         records, outcome = self._left(passed, because)
-        return _Choice(records, f"{self.key.line} → {outcome}: {because}", missing, self._against(records))
+        return self._choice(records, f"{self.key.line} → {outcome}: {because}", missing)
 
     def _left(self, passed: Sequence[str], because: str) -> tuple[tuple[DesiredRecord, ...], str]:
         """What stands when no address may answer, and the words for it."""
@@ -277,12 +298,27 @@ class _Chooser:
         offer = self.known.verdict(value).judged(self.service.allow_private)
         return offer.why if offer.fit is False else None
 
-    def _against(self, records: Iterable[DesiredRecord]) -> dict[str, str]:
-        """The reason for each value that stands and should not."""
+    def _choice(self, records: Sequence[DesiredRecord], reason: str, missing: Mapping[str, str]) -> _Choice:
+        """The choice with what it is against: what stands and should not."""
         wanted = {r.value for r in records}
-        return {v: self._gone(v) for v in self.standing if v not in wanted}
+        going = [v for v in self.standing if v not in wanted]
+        unfit = {v: self._unfit_holders(v) for v in going if self._bad(v) is not None}
+        return _Choice(tuple(records), reason, missing, {v: self._gone(v) for v in going}, unfit)
+
+    def _unfit_holders(self, value: str) -> tuple[str, ...]:
+        """The undrained nodes whose health speaks against a value; none where all its holders are drained."""
+        if self.known.verdict(value).fit is not False:
+            return ()
+        return tuple(node.name for node, _ in self.known.holders[value] if not node.drained)
 
     def _gone(self, value: str) -> str:
         if value not in self.known.holders:
             return f"{value} is no node's address any more"
         return self._bad(value) or f"node {self.known.verdict(value).nodes[0]} is not wanted here any more"
+
+
+def _sentence(clauses: Sequence[str]) -> str:
+    """The clauses, each once; of many the first three."""
+    each = list(dict.fromkeys(clauses))
+    more = f"; and {len(each) - 3} more" if len(each) > 3 else ""
+    return "; ".join(each[:3]) + more

@@ -249,8 +249,9 @@ class DesiredSet:
     """What should stand in one record set, and why.
 
     `missing`: why each node of the line that does not answer there does not. `against`: the reason by
-    value for those values of nodes that must not answer. `held`: not empty, the set is left as it is, for
-    this reason.
+    value for what stands and should not; `unfit` names, for those of them that follow from evidence, the
+    undrained nodes that are known to be unfit (none where it is a drain). `held`: not empty, the set is
+    left as it is, for this reason.
     """
 
     service: str
@@ -259,6 +260,7 @@ class DesiredSet:
     reason: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     held: str = ""
 
     @property
