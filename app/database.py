@@ -25,6 +25,8 @@ from sqlalchemy.orm import Session
 
 from app.models import READ, db
 
+__all__ = ["READ", "DatabaseConfig", "database_url", "init_db", "writing"]
+
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 DATABASE_FILE = "lockstep.db"
 BUSY_MS = 5000
@@ -143,7 +145,10 @@ def _listen(engine: Engine, writes: bool) -> None:
 def _session_statements(engine: Engine, writes: bool) -> list[str]:
     if engine.dialect.name == "postgresql":
         if not writes:
-            return ["SET default_transaction_read_only = on"]
+            return [
+                "SET default_transaction_read_only = on",
+                f"SET statement_timeout = '{SILENCE_SECONDS}s'",
+            ]
         return [
             f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
             f"SET lock_timeout = '{SILENCE_SECONDS}s'",
@@ -152,7 +157,8 @@ def _session_statements(engine: Engine, writes: bool) -> list[str]:
     # year.
     strict = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
     if not writes:
-        return [strict, "SET SESSION TRANSACTION READ ONLY"]
+        # A manifest is streamed at its reader's pace, who compares it with the tree meanwhile.
+        return [strict, "SET SESSION TRANSACTION READ ONLY", "SET SESSION net_write_timeout = 600"]
     # MySQL has no limit for idle transactions, only one for idle connections; the pool opens those again.
     is_mariadb = getattr(engine.dialect, "is_mariadb", False)
     idle = f"idle_transaction_timeout = {IDLE_SECONDS}" if is_mariadb else "wait_timeout = 60"

@@ -15,6 +15,7 @@ with a look at the row.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
@@ -25,6 +26,7 @@ from sqlalchemy.dialects import postgresql
 from app.models import LeaseRow
 from app.schema import reason_of
 from app.stores.writer import FencedOut
+from sync.ports import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,13 @@ class Lease:
         self._told = True
 
     def acquire(self) -> int:
-        """Takes the lease and returns its token. Raises LeaseHeld, or what the database raises."""
+        """Takes the lease and returns its token. Raises LeaseHeld, or StoreError when the database is away."""
+        try:
+            return self._acquire()
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"the lease could not be asked for: {reason_of(error)}") from error
+
+    def _acquire(self) -> int:
         asked_at = self._clock()
         self._ensure_row()
         with self._engine.begin() as connection:
@@ -121,13 +129,18 @@ class Lease:
             except sa.exc.SQLAlchemyError as error:
                 log.warning("the lease was not given back (%s); it ends by itself", reason_of(error))
         with self._state:
-            self._lost = True
+            self._renewed_at = -math.inf
 
     def held(self) -> bool:
         """Whether nobody else can have the lease, by our own clock."""
         with self._state:
             age = self._clock() - self._renewed_at
             return bool(self.token) and not self._lost and age < self._ttl * DOUBT_FRACTION
+
+    def taken(self) -> bool:
+        """Whether another has it, for good; while False, a lease that is not held is only in doubt."""
+        with self._state:
+            return self._lost
 
     def check(self, connection: sa.Connection) -> None:
         """Keeps the lease ours until the transaction ends; raises FencedOut when it is another's.
@@ -193,7 +206,7 @@ class Lease:
         self._on_change(held, reason)
 
     def _ensure_row(self) -> None:
-        """In a transaction of its own: MySQL reads within one as of its first read, before others' inserts."""
+        """In a transaction of its own: MySQL reads as of a transaction's first read, without later rows."""
         with self._engine.begin() as connection:
             if connection.execute(sa.select(LeaseRow.id)).first() is None:
                 row = {"id": 1, "holder": "", "token": 0, "expires": 0.0}

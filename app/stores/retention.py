@@ -22,7 +22,8 @@ CHUNK = 1000
 def trim(app: Flask, before_at: float, *, fence: Fence | None = None, chunk: int = CHUNK) -> dict[str, int]:
     """How many events and transfers were removed: those from before ``before_at`` (epoch seconds).
 
-    Raises StoreError when the database cannot be written; what was removed until then stays removed.
+    Raises StoreError when the database cannot be written, or is another's (FencedOut); what was removed until
+    then stays removed.
     """
     with app.app_context():
         engine = db.engine

@@ -129,8 +129,15 @@ def event_row(event: Event) -> Row:
         "severity": storable(event.severity),
         "node": None if event.node is None else storable(event.node),
         "message": storable(event.message),
-        "facts": json.dumps(dict(event.facts), default=str),
+        "facts": _json(dict(event.facts)),
     }
+
+
+def _json(facts: dict[str, object]) -> str:
+    try:
+        return json.dumps(facts, default=str, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity, and a browser would take none of the document
+        return json.dumps({name: str(value) for name, value in facts.items()})
 
 
 def transfer_row(transfer: Transfer) -> Row:

@@ -22,7 +22,7 @@ from threading import Condition, Thread
 
 from app.stores.fold import HISTORY_LIMIT, Fold, rows_in
 from app.stores.statements import Rejected
-from sync.ports import Event, SaveEvent, Write
+from sync.ports import Event, SaveEvent, StoreError, Write
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 SILENT_SECONDS = 30.0
 
 
-class FencedOut(Exception):  # noqa: N818 - the state it reports
+class FencedOut(StoreError):  # noqa: N818 - the state it reports
     """Another supervisor holds the lease: nothing may be written any more."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ def test_a_holder_that_was_asleep_learns_that_another_has_taken_over(app: Flask,
     told.wait(1)
     assert told.said == [(False, "another supervisor has taken over the lease")]
     assert not sleeper.held()
+    assert sleeper.taken()
     assert not sleeper.renew()
     assert successor.held()
     sleeper.stop()
@@ -227,6 +229,33 @@ def _go_away_and_come_back(own: DatabaseServer, told: Told, lease: Lease, store:
     assert saved is not None
     assert saved.head == 49
     assert store.trouble() is None
+
+
+def test_a_server_that_hangs_is_left_behind_in_time(tmp_path: Path) -> None:
+    """A stopped server accepts connections and never answers; neither threads nor callers may wait for it."""
+    with mariadb_server() as own, migrated(tmp_path / "var", own.create()) as app:
+        with app.app_context():
+            engine = db.engine
+        told = Told()
+        lease = Lease(engine, "a", on_change=told, ttl_seconds=1.0, renew_seconds=0.1)
+        lease.acquire()
+        lease.start()
+        store = make_store(app, fence=lease)
+        store.start()
+        own.process.send_signal(signal.SIGSTOP)
+        try:
+            store.put(SaveMeta(Meta("m", "/", head=1)))
+            told.wait(1)
+            assert not lease.held()
+            assert not lease.taken()
+            assert not store.flush(0.01)
+            asked_at = time.monotonic()
+            assert not store.stop(0.1)
+            lease.stop(0.1)
+            assert time.monotonic() - asked_at < 4
+        finally:
+            own.process.send_signal(signal.SIGCONT)
+        assert store.stop(10)
 
 
 def test_a_lease_needs_a_server() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -111,11 +112,18 @@ def test_rows_a_database_can_never_take_are_left_out_and_the_rest_is_stored(sqli
     assert store.stop()
 
 
+def read_facts(app: Flask) -> str:
+    with app.app_context(), db.engines[READ].connect() as connection:
+        return str(connection.exec_driver_sql("SELECT facts FROM event").scalar())
+
+
 def test_prose_that_is_no_unicode_or_holds_a_nul_is_stored_readably(sqlite: Flask) -> None:  # noqa: F811
     store = make_store(sqlite)
     store.start()
     store.put(SaveNode(replace(NODE, reason="a\0b \udcff " + "x" * 20_000)))
     store.put(SaveEvent(Event(1.0, "flip", "\udcff", facts={"path": Path("/x"), "n": float("nan")})))
+    assert store.flush(10)
+    assert json.loads(read_facts(sqlite)) == {"path": "/x", "n": "nan"}
     (node,) = store.load().nodes
     assert node.reason.startswith("a\\x00b \\udcff xxx")
     assert len(node.reason) < 20_000
