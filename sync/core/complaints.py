@@ -36,6 +36,7 @@ _VANISHED = re.compile(rb'(?:file|directory) has vanished: "(.*)"' + _IN, re.DOT
 _VERIFY = re.compile(rb"ERROR: (.*) failed verification -- update .*", re.DOTALL)
 _REFUSED = re.compile(rb'ERROR: daemon refused to receive [a-z ]+"(.*)"', re.DOTALL)
 _ERRNO = re.compile(rb".*[: ]([A-Z][^:\"]*) \((\d+)\)$", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FOLLOW_UP = (b"*** Skipping any contents", b"WARNING: parent dir is absent", b"rsync warning:")
 
 
@@ -139,7 +140,12 @@ class Complaints:
             self.notes[-1] = _text(line)
 
 
+def shown(text: bytes) -> str:
+    """The bytes for people, in one line: control characters as ``\\xNN`` like what is not UTF-8."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text_of(text))
+
+
 def _text(line: bytes) -> str:
     """The line for people, cut to a length that a log can bear."""
-    text = text_of(line.strip())
+    text = shown(line.strip())
     return text if len(text) <= NOTE_BYTES else text[: NOTE_BYTES - 1] + "…"

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sync.core.complaints import Complaints
-from sync.core.model import Outcome, text_of
+from sync.core.complaints import Complaints, shown
+from sync.core.model import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _first_words(code: int, complaints: Complaints) -> str:
         if paths and code not in (5, 10, 30, 35):
             path, reason = next(iter(paths.items()))
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            return f"{text_of(path) or 'publish.root'}: {reason}{more}"
+            return f"{shown(path) or 'publish.root'}: {reason}{more}"
     for note in complaints.notes:
         if note.startswith(("@ERROR", "ERROR")) or "ssh:" in note:
             return note

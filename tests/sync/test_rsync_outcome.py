@@ -36,7 +36,7 @@ def test_every_code_has_an_outcome_and_only_zero_is_done(code: int, lines: list[
     if code:
         assert found.message
         assert found.remedy
-        assert "\n" not in str(found)
+        assert len(str(found).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,11 @@ def test_messages_refine_the_code(code: int, lines: list[bytes], outcome: Outcom
     assert found.outcome is outcome, found
     assert found.message
     assert found.remedy
+
+
+def test_a_sentence_is_one_line_whatever_the_names_are() -> None:
+    line = b'rsync: [receiver] mkstemp "/a\\#012b\\#033[1m" (in content) failed: X (13)'
+    assert "a\\x0ab\\x1b[1m" in str(judged(23, line))
 
 
 def test_the_sentence_names_the_first_path_and_how_many_more() -> None:
