@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote, urlsplit
 
-from dns.core.model import DEFAULT, Action, Capabilities, Observed, Operation, canonical_value
+from dns.core.model import DEFAULT, Action, Capabilities, Observed, Operation
 from dns.errors import ProviderError, RefusedError, SettingsError, UnavailableError, UnknownOutcomeError
 from dns.providers.budget import Budget
 from dns.providers.http_once import Lost, NotSent, Reply, send_once
 from dns.providers.port import Answer, Wiring
-from dns.providers.record_by_record import what
+from dns.providers.record_by_record import must_be_values, what
 
 VARIABLES = ("ip", "ips", "domain", "recordType", "ttl", "action", "line")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -149,7 +149,7 @@ class Callback:
 
     def apply(self, operation: Operation) -> Answer:
         """Sends the one request of this operation; success is a 2xx that holds `contains`."""
-        _must_be_addresses(operation)
+        must_be_values(operation)
         template = self._withdraw if operation.action is Action.REMOVE else self._set
         method, url, headers, body = template.filled(_values(operation))
         self._budget.take("request")
@@ -172,17 +172,6 @@ class Callback:
 
     def close(self) -> None:
         """Holds nothing open."""
-
-
-def _must_be_addresses(operation: Operation) -> None:
-    for record in operation.new:
-        try:
-            canonical_value(operation.key.type, record.value)
-        except ValueError:
-            text = (
-                f"{what(operation)}: {record.value!r} is no value for a record of type {operation.key.type}"
-            )
-            raise RefusedError("plan", text) from None
 
 
 def _values(operation: Operation) -> dict[str, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from dns.core.model import Action, Operation, Record
+from dns.core.model import Action, Operation, Record, canonical_value
 from dns.errors import ProviderError, RefusedError, StaleError, UnknownOutcomeError
 from dns.providers.port import Answer
 
@@ -126,6 +126,18 @@ class RecordByRecord:
 def what(operation: Operation) -> str:
     """How errors name the operation."""
     return f"{operation.zone.provider}: {operation.action} {operation.key}"
+
+
+def must_be_values(operation: Operation) -> None:
+    """Raises RefusedError for a new value that is none of its type: some far sides would take anything."""
+    for record in operation.new:
+        try:
+            canonical_value(operation.key.type, record.value)
+        except ValueError:
+            text = (
+                f"{what(operation)}: {record.value!r} is no value for a record of type {operation.key.type}"
+            )
+            raise RefusedError("plan", text) from None
 
 
 def _only(records: tuple[Record, ...], operation: Operation) -> Record:

@@ -21,6 +21,11 @@ from dns.providers.port import Provider
 ENVIRONMENTS = [
     "zonefile",
     "rfc2136",
+    "aliyun",
+    "cloudflare",
+    "dnspod",
+    "route53",
+    "callback",
 ]
 
 
