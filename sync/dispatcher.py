@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from sync import jobs
+from sync.core.args import AUDITS
 from sync.core.dustbin import due
 from sync.core.health import HealthRules, recovery_pause_seconds
 from sync.core.listing import Progress
@@ -121,6 +122,8 @@ class Dispatcher:
             return
         self._turn = (self._turn + 1) % len(nodes)
         for node in nodes[self._turn :] + nodes[: self._turn]:
+            if node.parked:
+                continue
             if node.work is None:
                 self._write(node)
             if node.audit is None and (node.audit_due or node.deep_due):
@@ -133,6 +136,9 @@ class Dispatcher:
                 self._resync(node, "init" if node.at_start else "recovery")
             return
         if not node.receives or mono < node.retry_mono:
+            return
+        if node.orders:
+            self._send(node, node.orders[0].batch, "order")
             return
         if node.resync_due and self._resync(node, "recovery"):
             return
@@ -156,12 +162,12 @@ class Dispatcher:
         self._batches[cursor, head] = (mono, batch)
         return batch
 
-    def _send(self, node: Node, batch: Batch) -> bool:
+    def _send(self, node: Node, batch: Batch, kind: str = "send") -> bool:
         return self._start(
             node,
             "events",
             Form.FILES,
-            "send",
+            kind,
             lambda control: jobs.send(self.tools, node.settings.destination, batch, control),
             batch=batch,
         )
@@ -298,6 +304,10 @@ class Dispatcher:
             self._audited(node, done, done.result)
         elif done.kind == "resync":
             self._resynced(node, done, done.result)
+        elif done.kind == "order":
+            if node.orders:
+                node.orders.pop(0).done(done.result)
+            self._sent(node, done.batch, done.result)
         else:
             self._sent(node, done.batch, done.result)
         return done.result.outcome
@@ -313,6 +323,10 @@ class Dispatcher:
             field.counts["runs", run.form.value, run.outcome.value] += 1
             field.counts["exits", str(run.code)] += 1
             field.counts["bytes", node.name] += run.bytes
+            if run.form not in AUDITS:
+                field.counts["carried", node.name, "files"] += run.files
+                field.counts["carried", node.name, "bytes"] += run.bytes
+                field.counts["carried", node.name, "deleted"] += run.deleted
             node.bytes_sent += run.bytes
             field.put(
                 SaveTransfer(

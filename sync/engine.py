@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,10 +32,10 @@ from sync.core.rails import Identity
 from sync.core.scope import Scope
 from sync.dispatcher import Dispatcher, JobDone, LaneLimits
 from sync.field import Field, Listener
-from sync.jobs import Tools
-from sync.node import Node, NodeSettings
+from sync.jobs import Batch, Report, Tools
+from sync.node import Node, NodeSettings, Order
 from sync.ports import DropRows, ForgetNode, Meta, SaveBinned, SaveChanges, SaveMeta, Store, TrimTombstones
-from sync.probes import ProbeTarget
+from sync.probes import CannotObserve, ProbeTarget
 from sync.rsync import Runner
 from sync.scan import look
 from sync.surveyor import FirstScanDone, Settled, SourceNews, Surveyor, SurveySettings, Watching
@@ -70,7 +70,7 @@ class EngineSettings:
 class _Observed:
     node: str
     began: float
-    observation: Observation
+    observation: Observation | None  # None: this machine could not even ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Due:
 _STOP = object()
 
 
-class UnknownNode(Exception):
+class UnknownNode(Exception):  # noqa: N818 - an answer to a command
     """A command named a node that is not configured."""
 
 
@@ -113,11 +113,16 @@ class Engine:
         wall: Callable[[], float] = time.time,
         mono: Callable[[], float] = time.monotonic,
         at_once: bool = False,
+        hands_off: bool = False,
     ) -> None:
+        """``at_once``: a one-off run, in which nodes are left alone until they are asked for, and whose stored
+        state does not count then. ``hands_off``: the dispatcher gives no work at all.
+        """
         self.settings = settings
         self.store = store
         self.wall, self.mono = wall, mono
-        self.at_once = at_once  # a one-off run: every node is resynced, stored states do not count
+        self.at_once = at_once
+        self.hands_off = hands_off
         self.make_watcher = make_watcher
         self.field = Field(store, wall, mono, listeners)
         self.timers = Timers()
@@ -183,6 +188,7 @@ class Engine:
             node = self._restored(settings, record, meta, clean) if record else self._new_node(settings)
             node.drained_by_command = drains.get(settings.name)
             node.at_start = True
+            node.parked = self.at_once
             self.field.nodes[node.name] = node
         for entry in saved.dustbin:
             if entry.node in self.field.nodes and self.field.nodes[entry.node].cursor is not None:
@@ -200,7 +206,8 @@ class Engine:
             "source errors", SOURCE_RECHECK_SECONDS, lambda: self._inbox.put(_Due("source errors"))
         )
         self.timers.every("tombstones", 3600.0, lambda: self._inbox.put(_Due("tombstones")))
-        self._inbox.put(_Due("nodes"))
+        if not self.at_once:
+            self._inbox.put(_Due("nodes"))
 
     def stop(self) -> None:
         """Ends everything this engine started, rsync groups included, and stores that it ended cleanly."""
@@ -217,7 +224,8 @@ class Engine:
         self._drain_ends()
         self.field.emit("stop", "stopped")
         for node in self.field.nodes.values():
-            self.field.save(node)
+            if not node.parked:
+                self.field.save(node)
         self._save_meta(clean_stop=self.accepting.is_set())
         self.store.flush(5)
 
@@ -253,15 +261,14 @@ class Engine:
         node = Node.restored(settings, record, meta.trimmed if meta else 0)  # type: ignore[arg-type]
         fresh = node.proof_at is not None and self.wall() - node.proof_at < self.settings.audit_seconds
         node.renewable = clean and fresh and not node.drift_count
-        if self.at_once:
-            node.health = healths.new_node(self.wall(), settings.name, "a full resync was asked for")
         if node.cursor is not None:
             node.move_cursor(node.cursor, float("-inf"), self.settings.max_lag_seconds)
         return node
 
     def _new_node(self, settings: NodeSettings) -> Node:
         node = Node(settings, healths.new_node(self.wall(), settings.name))
-        self.field.save(node)
+        if not self.at_once:
+            self.field.save(node)
         return node
 
     def _load_tail(self) -> None:
@@ -333,7 +340,7 @@ class Engine:
     def _on_call(self, call: _Call) -> None:
         try:
             call.answer.set_result(call.action())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the caller gets it
             call.answer.set_exception(error)
 
     def _on_settled(self, settled: Settled) -> None:
@@ -345,7 +352,7 @@ class Engine:
 
     def _on_first_scan(self, done: FirstScanDone) -> None:
         self.accepting.set()
-        self.dispatcher.accepting = True
+        self.dispatcher.accepting = not self.hands_off
         self._save_meta()
         self.field.emit(
             "start", f"the publish directory holds {done.files} paths, compared in {done.seconds:.1f} s"
@@ -445,7 +452,9 @@ class Engine:
 
         def observe() -> None:
             try:
-                observation = series.observe(target)
+                observation: Observation | None = series.observe(target)
+            except CannotObserve:  # we are the one in trouble: no state changes on that
+                observation = None
             except Exception:
                 log.exception("a probe of %s broke off", name)
                 observation = Observation(
@@ -465,15 +474,19 @@ class Engine:
         node.observing = False
         node.observations += 1
         observation = message.observation
-        if not observation.good and moves_since(node, message.began):
+        if observation is not None:
+            self._take_observation(node, message.began, observation)
+        delay = healths.next_observation_seconds(node.health, self.settings.rules, node.observations)
+        name = node.name
+        self.timers.after(f"observe {name}", delay, lambda: self._inbox.put(_Due("observe", name)))
+
+    def _take_observation(self, node: Node, began: float, observation: Observation) -> None:
+        if not observation.good and moves_since(node, began):
             observation = replace(observation, good=True)
         for result in observation.results:
             if result.good is False:
                 self.field.counts["probe_failures", node.name, result.kind] += 1
         self._feed(node, observation)
-        delay = healths.next_observation_seconds(node.health, self.settings.rules, node.observations)
-        name = node.name
-        self.timers.after(f"observe {name}", delay, lambda: self._inbox.put(_Due("observe", name)))
 
     def _feed(self, node: Node, observation: Observation) -> None:
         """Takes an observation, from a probe or from what rsync met, into the node's health."""
@@ -500,6 +513,9 @@ class Engine:
         if flip.new in (State.UNHEALTH, State.DEAD):
             cancel_jobs(node, "the node does not answer")
             node.target = None
+            for order in node.orders:
+                order.done(Report(Outcome.UNREACHABLE, flip.reason))
+            node.orders.clear()
         elif flip.new is State.RECOVERY:
             node.start_recovery()
             pause = self.dispatcher.pause_seconds(node)
@@ -583,6 +599,10 @@ class Engine:
         self._inbox.put(_Call(action, answer))
         return answer.result(timeout_seconds)  # type: ignore[return-value]
 
+    def post(self, action: Callable[[], object]) -> None:
+        """Runs the action in the engine's thread, some time soon; nobody waits for it."""
+        self._inbox.put(_Call(action, Future()))
+
     def node(self, name: str) -> Node:
         """The node (for use in the engine's thread). Raises UnknownNode with the names there are."""
         try:
@@ -593,7 +613,13 @@ class Engine:
 
     def check(self, names: Iterable[str]) -> None:
         """Observes these nodes now."""
-        self.call(lambda: [self._observe(self.node(name)) for name in names])
+        wanted = list(names)
+
+        def look() -> None:
+            for name in wanted:
+                self._observe(self.node(name))
+
+        self.call(look)
 
     def resync(
         self,
@@ -611,11 +637,21 @@ class Engine:
             refused = self.surveyor.accept()
             if refused is not None:
                 return refused
-        self.call(lambda: [self._ask_resync(self.node(name), accept_deletions, done) for name in list(names)])
+        wanted = list(names)
+
+        def ask() -> None:
+            for name in wanted:
+                self._ask_resync(self.node(name), accept_deletions, done)
+
+        self.call(ask)
         return None
 
     def _ask_resync(self, node: Node, accept: bool, done: Callable[[str, bool, str], None] | None) -> None:
         name = node.name
+        if node.parked:
+            node.parked = False
+            node.health = healths.new_node(self.wall(), name, "a full resync was asked for")
+            node.start_recovery()
         if accept:
             node.accepted, node.held, node.would_delete = True, None, ()
             node.recovery_mono = self.mono()
@@ -628,6 +664,25 @@ class Engine:
         if node.state is State.READY:
             node.resync_due = True
             node.retry_mono = 0.0
+
+    def send_paths(self, name: str, batch: Batch, done: Callable[[Report], None]) -> None:
+        """Sends a list to one node out of turn, between its other batches; ``done`` gets the report.
+
+        A node that takes no changes now answers at once, with what it is busy with.
+        """
+
+        def order() -> None:
+            node = self.node(name)
+            if node.receives and not node.parked:
+                node.orders.append(Order(batch, done))
+            else:
+                done(
+                    Report(
+                        Outcome.BUSY, f"is in {node.state} and takes no single paths: {node.health.reason}"
+                    )
+                )
+
+        self.call(order)
 
     def accept_deletions(self) -> str | None:
         """A person takes the source as it is; why not, or None."""
@@ -720,6 +775,8 @@ class Engine:
         for timer in ("observe", "audit", "deep audit"):
             self.timers.cancel(f"{timer} {node.name}")
         self._settle_tickets(node, False, reason)
+        for order in node.orders:
+            order.done(Report(Outcome.KILLED, reason))
         del self.field.nodes[node.name]
         for key in [k for k in self.field.counts if node.name in k[1:2]]:
             del self.field.counts[key]

@@ -224,6 +224,8 @@ class Field:
             self.emit("out_of_step", "in step again", node=node.name, back=True)
 
     def _fitness_of(self, node: Node) -> Fitness:
+        if node.parked:
+            return Fitness(None, "was not asked")
         if node.state is not State.READY:
             return Fitness(False, f"is in {node.state}: {node.health.reason}")
         if node.drift_count:

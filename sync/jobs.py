@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sync.core.args import Run
 from sync.core.audit import AuditContext, Finding, is_leftover, sort_findings
 from sync.core.batch import Listed, Steps, plan, resolve
 from sync.core.dustbin import Isolation
+from sync.core.listing import Progress
 from sync.core.model import Change, Destination, Form, Kind, Outcome, Stat
+from sync.core.result import RunResult
 from sync.core.scope import Scope
 from sync.ports import Store
-from sync.core.args import Run
-from sync.core.listing import Progress
-from sync.core.result import RunResult
 from sync.process import Cancel, RunHandle
 
 UNKNOWN_LIMIT = 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sync.core.dustbin import Binned, lacking
@@ -9,7 +10,7 @@ from sync.core.health import Health
 from sync.core.instep import Cursors, NodeStanding
 from sync.core.listing import Progress
 from sync.core.model import Destination, Form, Observation, State
-from sync.jobs import Control
+from sync.jobs import Batch, Control, Report
 from sync.ports import NodeRecord
 from sync.probes import ProbeSeries
 
@@ -36,6 +37,14 @@ class Work:
     control: Control
     began: float
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A list of paths to send out of turn; ``done`` gets the report."""
+
+    batch: Batch
+    done: Callable[[Report], None]
 
 
 @dataclass(slots=True)
@@ -72,6 +81,8 @@ class Node:
     held: str | None = None  # waits for a person
     would_delete: tuple[bytes, ...] = ()
     accepted: bool = False  # a person has agreed to the deletions of its next full resync
+    parked: bool = False  # a one-off run that was not asked about this node leaves it alone
+    orders: list[Order] = field(default_factory=list)  # lists that somebody wants sent out of turn
     observing: bool = False
     observations: int = 0
     observed: Observation | None = None

@@ -36,7 +36,7 @@ class NodeRecord:
     deep_proof_at: float | None = None
     introduced: bool = False
     drift: int = 0
-    drained: bool | None = None      # a drain made by command goes over the file's
+    drained: bool | None = None  # a drain made by command goes over the file's
     recoveries: int = 0
     last_in_sync_at: float | None = None
     last_audit_at: float | None = None
@@ -47,16 +47,16 @@ class Meta:
     """What is kept of the journal as a whole; a manifest belongs to (machine, root)."""
 
     machine: str
-    root: str                        # os.fsdecode of the configured root's real path
+    root: str  # os.fsdecode of the configured root's real path
     root_inode: int = 0
-    scope: str = ""                  # Scope.fingerprint
+    scope: str = ""  # Scope.fingerprint
     scope_paths: tuple[str, ...] = ()
     scope_excludes: tuple[str, ...] = ()
     delete: bool = True
-    mounts: tuple[str, ...] = ()     # mount points seen inside the root, os.fsdecode of their relative paths
+    mounts: tuple[str, ...] = ()  # mount points seen inside the root, os.fsdecode of their relative paths
     head: int = 0
-    trimmed: int = 0                 # tombstones up to this seq are gone: a lower cursor cannot be used
-    files: int = 0                   # live rows, for the source check at start
+    trimmed: int = 0  # tombstones up to this seq are gone: a lower cursor cannot be used
+    files: int = 0  # live rows, for the source check at start
     clean_stop: bool = False
 
 
@@ -71,7 +71,7 @@ class Event:
     message: str
     node: str | None = None
     severity: str = "info"
-    facts: Mapping[str, object] = field(default_factory=dict)   # JSON values only
+    facts: Mapping[str, object] = field(default_factory=dict)  # JSON values only
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ one by one, then deletions, so that a page does not precede its assets and nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sync.core.journal import ancestors, topmost

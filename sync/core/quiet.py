@@ -45,8 +45,8 @@ class Quiet:
 
     def __init__(self, rules: QuietRules) -> None:
         self.rules = rules
-        self._first: OrderedDict[bytes, float] = OrderedDict()   # by first touch, oldest first
-        self._last: OrderedDict[bytes, float] = OrderedDict()    # by last touch, oldest first
+        self._first: OrderedDict[bytes, float] = OrderedDict()  # by first touch, oldest first
+        self._last: OrderedDict[bytes, float] = OrderedDict()  # by last touch, oldest first
         self._deferred: dict[bytes, _Deferral] = {}
 
     def __len__(self) -> int:
@@ -66,7 +66,11 @@ class Quiet:
         self._last.move_to_end(path)
 
     def _defer(self, path: bytes, previous: _Deferral | None, now: float) -> None:
-        wait = FIRST_DEFERRAL_SECONDS if previous is None else min(previous.wait_seconds * 2, LONGEST_DEFERRAL_SECONDS)
+        wait = (
+            FIRST_DEFERRAL_SECONDS
+            if previous is None
+            else min(previous.wait_seconds * 2, LONGEST_DEFERRAL_SECONDS)
+        )
         self._deferred[path] = _Deferral(wait, now, now, waiting=True)
 
     def due(self, now: float) -> list[bytes]:
@@ -84,8 +88,10 @@ class Quiet:
             self._first.clear()
             self._last.clear()
             return due
-        return due + self._pop(self._last, now - self.rules.quiet_seconds) + self._pop(
-            self._first, now - self.rules.max_delay_seconds
+        return (
+            due
+            + self._pop(self._last, now - self.rules.quiet_seconds)
+            + self._pop(self._first, now - self.rules.max_delay_seconds)
         )
 
     def _pop(self, order: OrderedDict[bytes, float], limit: float) -> list[bytes]:
@@ -107,7 +113,7 @@ class Quiet:
                     d.last = now
                     due.append(path)
             elif now - d.last >= d.wait_seconds * FORGET_FACTOR:
-                del self._deferred[path]     # it has been calm: the next touch starts afresh
+                del self._deferred[path]  # it has been calm: the next touch starts afresh
         return due
 
     def next_at(self) -> float | None:

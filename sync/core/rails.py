@@ -28,7 +28,7 @@ STILL_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which directory stands at a path. The device number may change over a reboot, so only a live comparison uses it."""
+    """Which directory stands at a path; the device number may change over a reboot."""
 
     dev: int
     inode: int
@@ -66,7 +66,9 @@ def fault(source: Source, max_shrink_percent: float) -> str | None:
     for path, mounted in source.mounts.items():
         if not mounted:
             name = path.decode("utf-8", "backslashreplace")
-            return f"nothing is mounted any more at {name} in the publish directory: mount it again, or {accept}"
+            return (
+                f"nothing is mounted any more at {name} in the publish directory: mount it again, or {accept}"
+            )
     if source.missing_paths:
         names = ", ".join(p.decode("utf-8", "backslashreplace") for p in source.missing_paths)
         return f"configured sub-folders are missing in the publish directory: {names}: {accept}"

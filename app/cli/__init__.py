@@ -1,0 +1,19 @@
+"""The commands. Each asks a running service over its control socket, or takes the installation's lock."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app.cli.config import check_config, config
+from app.cli.nodes import dustbin, nodes
+from app.cli.serve import demo, serve
+from app.cli.status import events, status
+from app.cli.sync import sync_once
+
+COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, sync_once)
+
+
+def register(app: Flask) -> None:
+    """Adds every command to ``flask``."""
+    for command in COMMANDS:
+        app.cli.add_command(command)

@@ -1,0 +1,168 @@
+"""What can be asked of a running service, by the API, the pages and the control socket alike. Knows no HTTP.
+
+Every operation takes and answers plain JSON values. Errors are `Refused`, with a code a program can act on and
+a message a person can.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+from app.stores.reading import Reading
+from app.stores.rows import dustbin_id
+from app.views import Json, Publications, entry_view, node_view, path_view, status_view
+from app.views import Published as Published
+from sync.core.dustbin import Binned
+from sync.engine import Engine, UnknownNode
+
+T = TypeVar("T")
+
+FRESH_SECONDS = 0.2
+STUCK_SECONDS = 10.0
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+    """An operation that cannot be done: ``code`` for programs, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Operations:
+    """The operations of one running service. Thread-safe."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        reading: Reading,
+        *,
+        publications: Publications = dict,
+        dns_status: Callable[[], Json] = dict,
+        reload: Callable[[], list[str]] = list,
+    ) -> None:
+        self.engine = engine
+        self.reading = reading
+        self.publications = publications
+        self.dns_status = dns_status
+        self.reload = reload
+        self._status: tuple[float, Json] | None = None
+        self._lock = threading.Lock()
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> Json:
+        """`GET /api/v1/status`, at most 0.2 s old; with an engine that is stuck, the last one there was."""
+        with self._lock:
+            if self._status is not None and time.monotonic() - self._status[0] < FRESH_SECONDS:
+                return self._status[1]
+            published, dns = self.publications(), self.dns_status()
+            try:
+                view = self.engine.call(lambda: status_view(self.engine, published, dns), STUCK_SECONDS)
+            except FutureTimeout:
+                if self._status is None:
+                    raise Refused("busy", "the service does not answer: see its log") from None
+                view = self._status[1]
+            self._status = (time.monotonic(), view)
+            return view
+
+    def nodes(self) -> Json:
+        """`GET /api/v1/nodes`."""
+        return {"nodes": self.status()["nodes"]}
+
+    def node(self, name: str) -> Json:
+        """`GET /api/v1/nodes/<name>`."""
+        published = self.publications()
+
+        def look() -> Json:
+            node = self.engine.node(name)
+            return node_view(self.engine, node, published.get(name, Published()))
+
+        return self._ask(look)
+
+    def dustbin(self, node: str | None = None) -> Json:
+        """`GET /api/v1/dustbin`."""
+
+        def look() -> Json:
+            entries: list[Binned] = []
+            for each in self.engine.field.nodes.values():
+                if node in (None, each.name):
+                    entries += each.dustbin.values()
+            return {"entries": [entry_view(e, dustbin_id(e.node, e.path)) for e in entries]}
+
+        return self._ask(look)
+
+    def held_deletions(self, limit: int = 1000) -> Json:
+        """What would be deleted, where deletion waits for a person."""
+
+        def look() -> Json:
+            return {
+                "source": [path_view(p) for p in self.engine.surveyor.held_paths(limit)],
+                "nodes": {
+                    n.name: [path_view(p) for p in n.would_delete[:limit]]
+                    for n in self.engine.field.nodes.values()
+                    if n.would_delete
+                },
+            }
+
+        return self._ask(look)
+
+    # ── acting ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def check(self, names: Iterable[str]) -> Json:
+        """Observes the nodes now."""
+        names = list(names)
+        self._ask(lambda: [self.engine.node(name) for name in names])
+        self.engine.check(names)
+        return {"checking": names}
+
+    def resync(self, names: Iterable[str], accept_deletions: bool = False) -> Json:
+        """Asks for full resyncs; with ``accept_deletions`` a person takes the source and its deletions as they are."""
+        names = list(names) or list(self.engine.field.nodes)
+        self._ask(lambda: [self.engine.node(name) for name in names])
+        refused = self.engine.resync(names, accept_deletions=accept_deletions)
+        if refused is not None:
+            raise Refused("source", refused)
+        return {"resyncing": names}
+
+    def drain(self, name: str, drained: bool) -> Json:
+        """Drains (still synced, never published) or undrains."""
+        try:
+            self.engine.drain(name, drained)
+        except UnknownNode as error:
+            raise Refused("unknown_node", str(error)) from None
+        return {"name": name, "drained": drained}
+
+    def retry(self, ids: Iterable[str] | None) -> Json:
+        """Tries dustbin entries again now; None: all."""
+        return {"retried": self._change_entries(self.engine.retry_paths, ids)}
+
+    def discard(self, ids: Iterable[str] | None) -> Json:
+        """Stops trying dustbin entries; None: all."""
+        return {"discarded": self._change_entries(self.engine.discard_paths, ids)}
+
+    def _change_entries(
+        self, change: Callable[[Callable[[str, bytes], bool]], int], ids: Iterable[str] | None
+    ) -> int:
+        if ids is None:
+            return change(lambda node, path: True)
+        wanted = set(ids)
+        known = {e["id"] for e in self.dustbin()["entries"]}
+        if missing := wanted - known:
+            raise Refused("unknown_entry", f"there is no dustbin entry {', '.join(sorted(missing))}")
+        return change(lambda node, path: dustbin_id(node, path) in wanted)
+
+    def _ask(self, look: Callable[[], T]) -> T:
+        try:
+            return self.engine.call(look, STUCK_SECONDS)
+        except UnknownNode as error:
+            raise Refused("unknown_node", str(error)) from None
+        except FutureTimeout:
+            raise Refused("busy", "the service does not answer: see its log") from None
+
+
+Handler = Callable[[Mapping[str, Any]], Any]

@@ -1,0 +1,122 @@
+"""The service's process: supervisor, waitress, signals. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+import waitress
+from flask import Flask
+
+from app.config import Config, ConfigError, secrets_of
+from app.installation import Installation
+from app.logs import configure as configure_logs
+from app.supervisor import Supervisor
+from app.version import VERSION
+
+log = logging.getLogger(__name__)
+
+WEB_THREADS = 16
+CONNECTIONS = 1000
+BODY_BYTES = 1 << 20
+PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix")
+
+
+def serve(app: Flask) -> None:
+    """Runs until SIGTERM or Ctrl-C, and ends everything it started. Raises what Supervisor.start raises."""
+    installation: Installation = app.extensions["lockstep"]
+    if installation.config is None:
+        assert installation.error is not None  # noqa: S101 - create_app sets one of the two
+        raise installation.error
+    config = installation.config
+    configure_logs(config.log, config.data_dir, secrets_of(config))
+    supervisor = Supervisor(app, config)
+    installation.supervisor = supervisor
+    ending = _Ending()
+    supervisor.start()
+    try:
+        server = waitress.create_server(app, **web_options(config))
+        web = threading.Thread(target=server.run, name="web", daemon=True)
+        web.start()
+        log.info("lockstep %s serves http://%s:%d", VERSION, config.web.host, config.web.port)
+        for warning in config.warnings:
+            log.warning("%s", warning)
+        _run(supervisor, ending)
+        log.info("ending")
+        server.close()
+    finally:
+        supervisor.stop()
+        installation.supervisor = None
+    if supervisor.lost.is_set():
+        sys.exit(4)
+
+
+def web_options(config: Config) -> dict[str, object]:
+    """waitress's settings: threads enough for slow readers, bounded bodies, a proxy only where one is named."""
+    options: dict[str, object] = {
+        "host": config.web.host,
+        "port": config.web.port,
+        "threads": WEB_THREADS,
+        "connection_limit": CONNECTIONS,
+        "asyncore_use_poll": True,
+        "channel_request_lookahead": 1,
+        "max_request_body_size": BODY_BYTES,
+        "ident": None,
+        "clear_untrusted_proxy_headers": True,
+    }
+    if config.web.trusted_proxy:
+        options["trusted_proxy"] = config.web.trusted_proxy
+        options["trusted_proxy_headers"] = set(PROXY_HEADERS)
+    return options
+
+
+class _Ending:
+    """Signals as flags: the handlers do nothing else."""
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+        self.reload = threading.Event()
+        self.wake = threading.Event()
+        signal.signal(signal.SIGTERM, self._on_end)
+        signal.signal(signal.SIGINT, self._on_end)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_end(self, number: int, frame: FrameType | None) -> None:
+        self.end.set()
+        self.wake.set()
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self.reload.set()
+        self.wake.set()
+
+
+def _run(supervisor: Supervisor, ending: _Ending) -> None:
+    while not ending.end.is_set() and not supervisor.lost.is_set():
+        ending.wake.wait(1.0)
+        ending.wake.clear()
+        if ending.reload.is_set():
+            ending.reload.clear()
+            _reload(supervisor)
+
+
+def _reload(supervisor: Supervisor) -> None:
+    try:
+        for sentence in supervisor.reload():
+            log.warning("%s", sentence)
+    except ConfigError as error:
+        log.error("the configuration was not taken, the old one runs on:\n%s", error)
+    except Exception:
+        log.exception("the configuration could not be reloaded, the old one runs on")
+
+
+def main() -> None:
+    """`python wsgi.py`."""
+    from app import create_app
+    from app.cli.output import speaks_plainly
+
+    os.umask(os.umask(0o022) | 0o022)
+    speaks_plainly(serve)(create_app())

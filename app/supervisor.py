@@ -1,0 +1,284 @@
+"""Starts the parts of a running service in order, ends them in reverse, and takes a new configuration meanwhile.
+
+It decides nothing about nodes or records. One supervisor runs per installation: a lock on a file in data_dir
+and, on a database server, a lease row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from app import once
+from app.config import Config, diff_needs_restart, load, secrets_of
+from app.content import ProbeShop, engine_settings, node_settings
+from app.control import ControlServer
+from app.inventory import Inventory
+from app.lock import InstallationLock
+from app.logs import configure as configure_logs
+from app.models import READ, db
+from app.operations import Operations, Refused
+from app.schema import upgrade
+from app.stores.journal import SqlStore
+from app.stores.lease import Lease
+from app.stores.reading import Reading
+from app.stores.retention import trim
+from sync.engine import Engine
+from sync.field import Listener
+from sync.node import NodeSettings
+from sync.ports import StoreError
+from sync.probes import Notices
+from sync.rsync_version import check_rsync
+from sync.surveyor import Surveyor, SurveySettings, Watching
+from sync.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+DAY_SECONDS = 86_400.0
+
+
+class CannotStart(Exception):  # noqa: N818 - the message says what to do
+    """The service cannot be started as things are."""
+
+
+class Supervisor:
+    """The running service: ``start``, ``stop``, ``reload``. ``kind`` says in the lock what it is for."""
+
+    def __init__(
+        self,
+        app: Flask,
+        config: Config,
+        *,
+        kind: str = "service",
+        at_once: bool = False,
+        hands_off: bool = False,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.kind = kind
+        self.at_once = at_once
+        self.hands_off = hands_off
+        self.listeners = list(listeners)
+        self.reload_ok = True
+        self.lost = threading.Event()  # the lease is gone: the process must end
+        self._lock = InstallationLock(config.data_dir)
+        self._lease: Lease | None = None
+        self._reloading = threading.Lock()
+        self._ends: list[tuple[str, Callable[[], object]]] = []
+        self._addresses: dict[str, str] = {}
+        self._ending = threading.Event()
+        self._shop = ProbeShop(Notices(self._notice), self._ending)
+        self.store: SqlStore
+        self.reading: Reading
+        self.engine: Engine
+        self.inventory: Inventory
+        self.operations: Operations
+
+    # ── start and stop ───────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Raises CannotStart, app.lock.Held, LeaseHeld or StoreError; what was begun is then ended again."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        self._check()
+        self._begin(self._lock.acquire, self._lock.release, "the lock", self.kind)
+        upgrade(self.app)
+        with self.app.app_context():
+            write, read = db.engine, db.engines[READ]
+        if write.dialect.name != "sqlite":
+            holder = f"{socket.gethostname()}:{os.getpid()}"
+            self._lease = Lease(write, holder, on_change=self._on_lease)
+            self._lease.acquire()
+            self._begin(self._lease.start, self._lease.stop, "the lease")
+        self.store = SqlStore(
+            write, read, fence=self._lease, on_fenced=lambda reason: self._on_lease(False, reason)
+        )
+        self._begin(self.store.start, self.store.stop, "the store")
+        self.reading = Reading(read)
+        self.inventory = Inventory(self.config, self._nodes_changed, self._told_by_source)
+        self._ends.append(("the node source", self.inventory.stop))
+        self._refuse_strange_root()
+        Path(self.config.data_dir / "empty").mkdir(exist_ok=True)
+        self.engine = Engine(
+            engine_settings(self.config, self.nodes()),
+            self.store,
+            make_watcher=None if self.at_once else watch,
+            listeners=self.listeners,
+            at_once=self.at_once,
+            hands_off=self.hands_off,
+        )
+        self.operations = Operations(self.engine, self.reading, reload=self.reload)
+        self._begin(self.engine.start, self.engine.stop, "the engine")
+        self._set_timers()
+        control = ControlServer(self.config.data_dir, self._actions())
+        self._begin(control.start, control.stop, "the control socket")
+
+    def _begin(
+        self, start: Callable[..., object], end: Callable[[], object], what: str, *args: object
+    ) -> None:
+        start(*args)
+        self._ends.append((what, end))
+
+    def _check(self) -> None:
+        """What must be right before anything is touched."""
+        check_rsync(self.config.sync.rsync)
+
+    def _refuse_strange_root(self) -> None:
+        """A root that never was there is a mistake in the configuration; one that was there is a fault to sit out."""
+        root = self.config.publish.root
+        if not root.is_dir() and (self.at_once or self.store.load().meta is None):
+            raise CannotStart(
+                f"publish.root: {root} is not there: create it, mount it, or correct {self.config.path}"
+            )
+
+    def stop(self) -> None:
+        """Ends what was started, last first; a part that fails to end does not keep the others."""
+        self._ending.set()
+        while self._ends:
+            what, end = self._ends.pop()
+            try:
+                end()
+            except Exception:
+                log.exception("%s did not end cleanly", what)
+        with self.app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+
+    def _on_lease(self, held: bool, reason: str = "") -> None:
+        if held:
+            return
+        log.error("another supervisor has taken over (%s): this one stops", reason or "the lease was lost")
+        self.lost.set()
+        if hasattr(self, "engine"):
+            for node in list(self.engine.field.nodes.values()):
+                for work in (node.work, node.audit):
+                    if work is not None:
+                        work.control.stop.cancel("the lease was lost")
+
+    def _set_timers(self) -> None:
+        timers = self.engine.timers
+        if self.at_once:
+            return
+        if self.inventory.seconds is not None:
+            self.inventory.ask()
+            timers.every("node source", self.inventory.seconds, self.inventory.ask)
+        timers.every("retention", 3600.0, self._trim_in_background)
+
+    def _trim_in_background(self) -> None:
+        threading.Thread(target=self._trim, name="retention", daemon=True).start()
+
+    def _trim(self) -> None:
+        try:
+            trim(self.app, self.engine.wall() - self.config.retention_days * DAY_SECONDS, fence=self._lease)
+        except StoreError as error:
+            log.warning("old events were not removed: %s", error)
+
+    # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def nodes(self) -> list[NodeSettings]:
+        """Every node of the file and the source, as the engine takes it."""
+        return [
+            node_settings(self.config, node, self._shop, self._addresses, origin)
+            for node, origin in self.inventory.nodes()
+        ]
+
+    def _nodes_changed(self) -> None:
+        self.engine.set_nodes(self.nodes())
+
+    def _told_by_source(self, message: str, severity: str) -> None:
+        self.engine.call(lambda: self.engine.field.emit("inventory", message, severity=severity))
+
+    def _notice(self, sentence: str) -> None:
+        log.warning("%s", sentence)
+        if hasattr(self, "engine"):
+            self.engine.post(lambda: self.engine.field.emit("probe", sentence, severity="warning"))
+
+    # ── reload ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def reload(self) -> list[str]:
+        """What needs a restart, in sentences. Raises ConfigError: then the old configuration runs on."""
+        with self._reloading:
+            try:
+                config = load(self.config.path, self.config.env)
+            except Exception:
+                self.reload_ok = False
+                raise
+            said = [
+                f"{key} changed: restart to take it up" for key in diff_needs_restart(self.config, config)
+            ]
+            configure_logs(config.log, self.config.data_dir, secrets_of(config))
+            self.config = config
+            self.inventory.reconfigure(config)
+            self.engine.reconfigure(engine_settings(config, self.nodes()))
+            if self.inventory.seconds is None:
+                self.engine.timers.cancel("node source")
+            else:
+                self.engine.timers.every("node source", self.inventory.seconds, self.inventory.ask)
+            self.reload_ok = True
+            self.engine.post(lambda: self.engine.field.emit("config", "configuration reloaded"))
+            return said
+
+    # ── the control socket's actions ─────────────────────────────────────────────────────────────────────
+
+    def _actions(self) -> Mapping[str, Callable[[Mapping[str, Any], Callable[[Any], None]], Any]]:
+        do = self.operations
+        return {
+            "ping": lambda a, say: {"pid": os.getpid(), "kind": self.kind},
+            "status": lambda a, say: do.status(),
+            "dustbin": lambda a, say: do.dustbin(a.get("node")),
+            "held": lambda a, say: do.held_deletions(),
+            "check": lambda a, say: do.check(a["names"]),
+            "resync": lambda a, say: do.resync(a["names"], bool(a.get("accept_deletions"))),
+            "drain": lambda a, say: do.drain(a["name"], bool(a["drained"])),
+            "retry": lambda a, say: do.retry(a.get("ids")),
+            "discard": lambda a, say: do.discard(a.get("ids")),
+            "reload": lambda a, say: {"restart": self._reload_for_command()},
+            "sync-once": self.sync_once,
+        }
+
+    def _reload_for_command(self) -> list[str]:
+        try:
+            return self.reload()
+        except Exception as error:
+            raise Refused("configuration", str(error)) from error
+
+    def sync_once(self, a: Mapping[str, Any], say: Callable[[Any], None]) -> Any:
+        """`flask sync-once`, inside a running service or a one-off one."""
+        engine, names = self.engine, list(a.get("nodes", ()))
+        differences = 0
+        if a.get("dry_run"):
+            rows, differences = once.compare(engine, names)
+        elif a.get("paths"):
+            rows = once.send_paths(engine, names, list(a["paths"]))
+        else:
+            rows = once.resync_all(engine, names, bool(a.get("accept_deletions")), say)
+        dns = self._reconcile_once(a, rows)
+        nodes = once.result_rows(engine, rows, dict(self.operations.publications()))
+        return {
+            "ok": all(row.ok for row in rows),
+            "head": engine.field.tail.head,
+            "nodes": nodes,
+            "dns": dns,
+            "differences": differences,
+        }
+
+    def _reconcile_once(self, a: Mapping[str, Any], rows: Sequence[once.Row]) -> dict[str, Any]:
+        return {"applied": 0, "held": None}
+
+
+def watch(settings: SurveySettings, surveyor: Surveyor) -> Watching:
+    """The real watcher over the configured root."""
+    return Watcher(Path(os.fsdecode(settings.root)), settings.scope, surveyor)  # type: ignore[return-value]
