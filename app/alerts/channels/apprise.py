@@ -28,8 +28,8 @@ class AppriseChannel:
     name: str
     urls: tuple[str, ...] = field(repr=False)
     rate: Rate | None = None
-    _told: OrderedDict[str, set[int]] = field(default_factory=OrderedDict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # owns _told
+    _told: OrderedDict[str, set[int]] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)  # owns _told
 
     @classmethod
     def from_options(cls, options: Options) -> AppriseChannel:
@@ -58,7 +58,8 @@ class AppriseChannel:
         return Delivery(ok, permanent and not ok, hide("; ".join(details), *self.urls))
 
     def _tell(self, apprise: Any, url: str, notice: Notice) -> Delivery:
-        sender = apprise.Apprise()
+        # one after the other in this thread: its pool of threads would outlive us
+        sender = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
         if not sender.add(url):
             return Delivery(False, True, "Apprise does not understand it; see its list of services")
         with apprise.LogCapture(level=logging.WARNING) as log:

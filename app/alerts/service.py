@@ -1,0 +1,201 @@
+"""Feeds the alert book from any thread and hands what it tells to the outbox. Never makes its feeders wait.
+
+One thread owns the book's progress: it takes in what was fed, asks what is to be told, stores the state
+together with the new outbox rows, and only then queues them. So a crash loses no notice, and none is told
+under a state that forgot it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from app.alerts.alert import Alert
+from app.alerts.channels.contract import Channel
+from app.alerts.core import AlertBook
+from app.alerts.entry import AlertStore, Entry, entry_for
+from app.alerts.model import (
+    AlertRules,
+    Condition,
+    Delivery,
+    Mistake,
+    Notice,
+    NoticeKind,
+    Severity,
+    Signal,
+    Silence,
+)
+from app.alerts.outbox import Outbox, Report
+from app.alerts.routes import Routes
+
+log = logging.getLogger(__name__)
+MOST_UNREAD = 10_000  # above it mistakes are dropped: by then every strategy holds anyway
+
+
+def _new_id() -> str:
+    return uuid4().hex
+
+
+class Alerts:
+    """The whole of alerting for one process. ``feed`` and ``wake`` never block; the rest may wait for the
+    book.
+    """
+
+    def __init__(
+        self,
+        rules: AlertRules,
+        routes: Routes,
+        channels: Mapping[str, Channel],
+        store: AlertStore,
+        report: Report,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = _new_id,
+    ) -> None:
+        self._clock = clock
+        self._new_id = new_id
+        self._store = store
+        self.outbox = Outbox(channels, store, report, clock=clock)
+        self._book = AlertBook(rules, routes, new_id)
+        self._lock = threading.Lock()  # owns _book and _stored
+        self._stored: dict[str, Any] = {}
+        self._unread: deque[Signal] = deque()  # appended by feeders, emptied under _lock
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- life -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Takes up what was stored and starts the threads. A store that cannot be read means starting
+        empty, loudly.
+        """
+        entries: Sequence[Entry] = ()
+        try:
+            state, entries = self._store.load()
+            if state is not None:
+                with self._lock:
+                    self._book.restore(state)
+        except Exception:
+            log.exception(
+                "the alerts of before could not be read; what still holds will be raised and told again"
+            )
+        self.outbox.start(entries)
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> list[str]:
+        """Takes in what was fed, ends all threads; what is untold stays stored. Returns channels that
+        hung.
+        """
+        self._stopping.set()
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join()
+            self.step()
+        return self.outbox.stop()
+
+    def reconfigure(self, rules: AlertRules, routes: Routes, channels: Mapping[str, Channel]) -> None:
+        """Takes over another configuration while running."""
+        with self._lock:
+            self._book.reconfigure(rules, routes, self._clock())
+        self.outbox.reconfigure(channels)
+        self._woken.set()
+
+    # --- in -------------------------------------------------------------------------------------------
+
+    def feed(self, *signals: Signal) -> None:
+        """Takes signals in, from any thread, at once."""
+        for signal in signals:
+            if not isinstance(signal, Mistake) or len(self._unread) < MOST_UNREAD:
+                self._unread.append(signal)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Lets groups, repeats and ends that are due be told: for a timer, once a second. Cheap when
+        nothing is due.
+        """
+        self._woken.set()
+
+    def silence(
+        self, until: float, condition: Condition | None, name: str | None, comment: str = ""
+    ) -> Silence:
+        """Begins a silence and returns it."""
+        begun = Silence(self._new_id()[:8], until, condition, name, comment)
+        with self._lock:
+            self._book.silences.begin(begun)
+        self._woken.set()
+        return begun
+
+    def end_silence(self, silence_id: str) -> bool:
+        """Ends a silence early; False when there is none of this id."""
+        with self._lock:
+            ended = self._book.silences.end(silence_id)
+        self._woken.set()
+        return ended
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What holds or is still to be told, oldest first."""
+        with self._lock:
+            return self._book.alerts
+
+    @property
+    def silences(self) -> tuple[Silence, ...]:
+        """The silences, soonest end first."""
+        with self._lock:
+            return self._book.silences.all()
+
+    def tell(self, text: str, channels: Sequence[str], severity: Severity = Severity.INFO) -> None:
+        """Queues a text for these channels, past conditions and routes: for hooks that name a channel."""
+        self.outbox.put(self._plain(NoticeKind.HOOK, text, severity), channels)
+
+    def test(self, channel: str) -> Delivery:
+        """Tries a channel now, in the caller's thread. Raises KeyError when there is no such channel."""
+        text = f"A test of the channel {channel}: nothing is wrong."
+        return self.outbox.tell_now(self._plain(NoticeKind.TEST, text, Severity.INFO), channel)
+
+    def step(self) -> None:
+        """Everything the thread does when woken; also for tests and commands without a thread."""
+        with self._lock:
+            while self._unread:
+                self._book.feed(self._unread.popleft())
+            now = self._clock()
+            told = self._book.advance(now)
+            entries = [entry_for(notice, channel, now) for notice, channels in told for channel in channels]
+            state = self._book.to_json()
+            if entries or state != self._stored:
+                self._save(state, entries)
+        self.outbox.take(entries)
+
+    # --- inside ---------------------------------------------------------------------------------------
+
+    def _save(self, state: dict[str, Any], entries: list[Entry]) -> None:
+        try:
+            self._store.save(state, entries)
+            self._stored = state
+        except Exception as error:  # noqa: BLE001 — a lost database is something to tell of, not to stop telling
+            log.warning("the alerts could not be stored (%s); they go on in memory", type(error).__name__)
+            self.outbox.keep(entries)
+
+    def _plain(self, kind: NoticeKind, text: str, severity: Severity) -> Notice:
+        identity = self._new_id()
+        with self._lock:
+            name = self._book.rules.name
+        return Notice(identity, kind, Condition.SYSTEM, severity, self._clock(), (), identity, (), name, text)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.wait()
+            self._woken.clear()
+            try:
+                self.step()
+            except Exception:
+                log.exception("alerting stumbled; what was fed last may be missing")
