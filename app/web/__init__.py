@@ -7,8 +7,9 @@ from flask import Flask
 
 def register(app: Flask) -> None:
     """Adds every blueprint."""
-    from app.web import api, health, pages
+    from app.web import answers, api, guard, health, pages
 
-    app.register_blueprint(health.blueprint)
-    app.register_blueprint(api.blueprint)
-    app.register_blueprint(pages.blueprint)
+    guard.register(app)
+    answers.register(app)
+    for part in (health, api, pages):
+        app.register_blueprint(part.blueprint)
