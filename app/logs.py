@@ -61,14 +61,15 @@ class Recent(logging.Handler):
 
     def __init__(self, lines: int = RECENT_LINES) -> None:
         super().__init__()
-        self._lines: deque[Line] = deque(maxlen=lines)
+        self._lines: deque[tuple[int, Line]] = deque(maxlen=lines)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line; of an exception its last line."""
         said = record.getMessage()
         if text := exception_text(record):
             said += f": {text.splitlines()[-1]}"
-        self._lines.append(Line(record.created, record.levelname.lower(), record.name, one_line(said)))
+        line = Line(record.created, record.levelname.lower(), record.name, one_line(said))
+        self._lines.append((record.levelno, line))
 
     def lines(self, part: str = "", level: str = "debug", limit: int = 200) -> list[Line]:
         """The newest lines first, of one part (``sync``: all below it) and from one level on."""
@@ -80,9 +81,8 @@ class Recent(logging.Handler):
             self.release()
         wanted = (
             line
-            for line in reversed(kept)
-            if level_number(line.level) >= least
-            and (not part or line.part == part or line.part.startswith(f"{part}."))
+            for number, line in reversed(kept)
+            if number >= least and (not part or line.part == part or line.part.startswith(f"{part}."))
         )
         return [line for _, line in zip(range(limit), wanted, strict=False)]
 

@@ -45,7 +45,7 @@ def _unfit(config: Config, root: Item, pruned: Pruned) -> list[Problem]:
     """What does not fit together, except where the value itself was found wrong already."""
     found = ((pruned.original(finding.loc), finding) for finding in findings(config, root))
     return [
-        problem_at(root, loc, finding.message, nearest=finding.nearest)
+        problem_at(root, loc, finding.message, nearest=finding.nearest, of_key=finding.of_key)
         for loc, finding in found
         if not pruned.is_cut(loc)
     ]

@@ -52,11 +52,17 @@ def worded(error: ErrorDetails, loc: Loc, root: Item) -> Problem:
         return problem_at(root, loc, "is missing")
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _kind_problem(context, loc, root)
-    close = None
+    of_key = "[key]" in error["loc"]
+    said, close = _sentence(kind, error, context), None
     if kind == "literal_error":
         item = root.find(loc)
-        close = nearest(item.content if item else "", _words(str(context.get("expected", ""))))
-    return problem_at(root, loc, _sentence(kind, error, context) + _shown(root, loc, kind), nearest=close)
+        typed = loc[-1] if of_key else item.content if item else ""
+        close = nearest(typed, _words(str(context.get("expected", ""))))
+    if of_key:
+        said = "unknown key" if close else said
+    else:
+        said += _shown(root, loc, kind)
+    return problem_at(root, loc, said, nearest=close, of_key=of_key)
 
 
 def _kind_problem(context: dict[str, object], loc: Loc, root: Item) -> Problem:

@@ -76,7 +76,7 @@ def _lines(config: Config, service: ServiceConfig, provider: ProviderConfig, loc
         for line in service.lines:
             if line not in able:
                 said = f"{service.provider} ({provider.kind}) can express only {text}"
-                yield Finding((*loc, "lines", line), said, nearest(line, able))
+                yield Finding((*loc, "lines", line), said, nearest(line, able), of_key=True)
         return
     derived = {line for node in config.nodes for line in node.lines} - able
     if derived:

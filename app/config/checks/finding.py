@@ -9,11 +9,12 @@ from app.config.tree import Item, Loc
 
 
 class Finding(NamedTuple):
-    """Something that does not fit, at a location of the configuration."""
+    """Something that does not fit, at a location of the configuration; ``of_key``: the key itself is wrong."""
 
     loc: Loc
     message: str
     nearest: str | None = None
+    of_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
