@@ -41,6 +41,15 @@ def notice(*items: Item, kind: NoticeKind = NoticeKind.FIRING) -> Notice:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def apprise_keeps_its_threads() -> None:
+    """Makes Apprise start the pool that it keeps for the life of the process, before a test is blamed for
+    it.
+    """
+    asked = make_channel("warm", {"kind": "apprise", "urls": ["json://127.0.0.1:1"], "timeout": 5})
+    assert not asked.send(notice()).ok
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with http_receiver() as running:
@@ -99,8 +108,9 @@ def world(kind: str, mood: str, receiver: Receiver, folder: Path, box: Mailbox, 
     url = f"http://127.0.0.1:1/?access_token={SECRET}" if mood == "away" else url
     options = {"kind": kind, "url": SecretStr(url), "timeout": LIMIT if mood == "hangs" else 20}
     if kind == "apprise":
-        limit = "&rto=0.3&cto=0.3" if mood == "hangs" else ""
-        options = {"kind": kind, "urls": [SecretStr(url.replace("http://", "json://") + limit)]}
+        # rto: what Apprise gives up waits for its thread, so that none outlives the test
+        limit = "&rto=2" if mood == "hangs" else ""
+        options |= {"urls": [SecretStr(url.replace("http://", "json://") + limit)]}
     return World(make_channel("c", options), lambda: len(receiver.asked))
 
 

@@ -1,7 +1,8 @@
 """Tells by Apprise, which reaches what has no file of its own here. An extra: imported when first used.
 
 Apprise says only yes or no; its reasons are taken from its log. Each URL is told apart, and one that was
-told of a notice is not told again when another has to be tried again.
+told of a notice is not told again when another has to be tried again. The limit is Apprise's own, per URL;
+it keeps a pool of threads for the life of the process.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class AppriseChannel:
 
     name: str
     urls: tuple[str, ...] = field(repr=False)
+    timeout_seconds: float = 20.0
     rate: Rate | None = None
     _told: OrderedDict[str, set[int]] = field(default_factory=OrderedDict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)  # owns _told
@@ -34,7 +36,7 @@ class AppriseChannel:
     @classmethod
     def from_options(cls, options: Options) -> AppriseChannel:
         """Raises ChannelError for an empty list."""
-        return cls(options.channel, options.texts("urls"))
+        return cls(options.channel, options.texts("urls"), options.number("timeout", 20))
 
     def send(self, notice: Notice) -> Delivery:
         """Tells every URL that has not been told of this notice yet."""
@@ -58,8 +60,7 @@ class AppriseChannel:
         return Delivery(ok, permanent and not ok, hide("; ".join(details), *self.urls))
 
     def _tell(self, apprise: Any, url: str, notice: Notice) -> Delivery:
-        # one after the other in this thread: its pool of threads would outlive us
-        sender = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
+        sender = apprise.Apprise()
         if not sender.add(url):
             return Delivery(False, True, "Apprise does not understand it; see its list of services")
         with apprise.LogCapture(level=logging.WARNING) as log:
@@ -68,6 +69,7 @@ class AppriseChannel:
                     title=f"[{notice.name}] {title(notice)}",
                     body=body(notice),
                     notify_type=_type(apprise, notice),
+                    timeout=self.timeout_seconds,
                 )
             except Exception as error:  # noqa: BLE001 — a hundred plugins, each with exceptions of its own
                 return Delivery(False, detail=f"{type(error).__name__}: {error}")
