@@ -62,8 +62,9 @@ class Alerts:
         self._store = store
         self.outbox = Outbox(channels, store, report, clock=clock)
         self._book = AlertBook(rules, routes, new_id)
-        self._lock = threading.Lock()  # owns _book and _stored
+        self._lock = threading.Lock()  # owns _book, _stored and _store_fails
         self._stored: dict[str, Any] = {}
+        self._store_fails = False
         self._unread: deque[Signal] = deque()  # appended by feeders, emptied under _lock
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -181,8 +182,11 @@ class Alerts:
         try:
             self._store.save(state, entries)
             self._stored = state
+            self._store_fails = False
         except Exception as error:  # noqa: BLE001 — a lost database is something to tell of, not to stop telling
-            log.warning("the alerts could not be stored (%s); they go on in memory", type(error).__name__)
+            if not self._store_fails:
+                log.warning("the alerts cannot be stored (%s); they go on in memory", type(error).__name__)
+            self._store_fails = True
             self.outbox.keep(entries)
 
     def _plain(self, kind: NoticeKind, text: str, severity: Severity) -> Notice:
