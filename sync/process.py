@@ -1,7 +1,6 @@
 """Runs one child process to its end in the calling thread, fed, read and limited; knows no rsync.
 
-The child leads a process group of its own. Whoever wants it gone signals the whole group; its number
-is not used any more once the leader has been reaped, because the kernel may give it to somebody else.
+Three things end it early: somebody cancels it, it makes no progress, or a callback fails.
 """
 
 from __future__ import annotations
@@ -12,45 +11,15 @@ import select
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from sync.process_group import Cancel, Group
 
 TICK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 KEEPALIVE_BYTES = 1024  # rsync's keepalives alone are no progress
 CHUNK = 1 << 16
-
-
-class Cancel:
-    """Ends processes from another thread, those that run and those that would start later. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._groups: set[Group] = set()
-        self._reason: str | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """Why, in a few words; None while nothing is cancelled."""
-        return self._reason
-
-    def cancel(self, reason: str = "the service is stopping") -> None:
-        """Sends SIGTERM to every registered group now; SIGKILL follows after 2 s where needed. Idempotent."""
-        with self._lock:
-            self._reason = self._reason or reason
-            groups = list(self._groups)
-        for group in groups:
-            group.signal(signal.SIGTERM)
-
-    def _watch(self, group: Group) -> bool:
-        with self._lock:
-            self._groups.add(group)
-            return self._reason is None
-
-    def _forget(self, group: Group) -> None:
-        with self._lock:
-            self._groups.discard(group)
 
 
 @dataclass
@@ -72,30 +41,6 @@ class Ended:
     code: int
     stalled: bool = False
     cancelled: str | None = None
-
-
-class Group:
-    """A process group that is signalled only while its leader has not been reaped."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._lock = threading.Lock()
-        self._reaped = False
-
-    def signal(self, number: int) -> None:
-        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
-            if not self._reaped:
-                os.killpg(self._pid, number)
-
-    def reap(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit code of a leader that has ended; what is left of its group is killed."""
-        with self._lock:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._pid, signal.SIGKILL)
-            code = process.wait()
-            self._reaped = True
-        return code
 
 
 @dataclass
@@ -125,7 +70,7 @@ class Child:
         """Returns when the process has ended and everything it said has been taken."""
         self._start()
         try:
-            if self.cancel and not self.cancel._watch(self._group):
+            if self.cancel and not self.cancel.watch(self._group):
                 self._group.signal(signal.SIGTERM)
             self._read()
             self._await()
@@ -138,7 +83,7 @@ class Child:
                 if pipe:
                     pipe.close()
             if self.cancel:
-                self.cancel._forget(self._group)
+                self.cancel.forget(self._group)
         return Ended(code, self._stalled, self.cancel.reason if self.cancel else None)
 
     def _start(self) -> None:

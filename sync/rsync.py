@@ -20,7 +20,8 @@ from sync.core.model import Destination, Form, Outcome
 from sync.core.outcome import verdict
 from sync.core.result import RunResult
 from sync.core.scope import Scope
-from sync.process import Cancel, Child, Ended, RunHandle
+from sync.process import Child, Ended, RunHandle
+from sync.process_group import Cancel
 from sync.rsync_version import RsyncError, RsyncVersion, check_rsync
 from sync.transports import DestinationError, reach
 

@@ -18,6 +18,7 @@ other signals   BROKEN
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sync.core.complaints import Complaints, shown
@@ -78,6 +79,7 @@ _TABLE: dict[int, Verdict] = {
 _UNKNOWN = Verdict(
     Outcome.BROKEN, "rsync ended in a way that is not known", "it is tried again; see the message"
 )
+_NO_PROGRAM = re.compile(r"rsync\S*: (command )?not found|rsync\S*: No such file or directory")
 _ENDING_SIGNALS = frozenset({1, 2, 9, 15})
 
 _KEYS = (
@@ -111,6 +113,8 @@ def _refined(code: int, complaints: Complaints) -> Verdict:
         return Verdict(Outcome.BUSY, "the node has no connection left", "raise its 'max connections'")
     if code == 11:
         return _on_write_error(complaints, notes)
+    if code == 12 and _NO_PROGRAM.search(notes):  # 127 or 12, whichever rsync notices first
+        return _TABLE[127]
     if code == 23:
         return _on_partial(complaints)
     if code == 255:

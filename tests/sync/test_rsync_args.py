@@ -81,6 +81,20 @@ def test_what_a_run_leaves_behind_is_named_once_for_each_folder() -> None:
     assert clean == Run(Form.GONE, (b".~tmp~", b"a/.~tmp~", b"a/b/.~tmp~"), purge=True)
     assert left_overs(Run(Form.SUBTREES, (b"a",))) == Run(Form.SUBTREES, (b"a",), only_delete=True)
     assert left_overs(Run(Form.GONE, (b"a",))) is None
+    assert left_overs(Run(Form.FILES, (b"a",))) is None
+
+
+def test_only_what_belongs_together_or_can_be_resumed_is_held_back() -> None:
+    held = {
+        Run(Form.FILES, (b"a",)): False,
+        Run(Form.FILES, (b"a",), large=True): True,
+        Run(Form.FILES, (b"a", b"b")): True,
+        Run(Form.FILES, (b"a", b"b"), together=False): False,
+        Run(Form.SUBTREES, (b"a",)): True,
+        Run(Form.SUBTREES, (b"a",), together=False): False,
+        Run(Form.EVERYTHING): False,
+    }
+    assert {run: "--delay-updates" in arguments(run) for run in held} == held
 
 
 REFUSED = [

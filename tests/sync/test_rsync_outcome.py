@@ -82,6 +82,8 @@ LOST = b'file has vanished: "/srv/publish/lost"'
         (255, [b"ssh: connect to host node port 22: Connection timed out"], Outcome.UNREACHABLE),
         (255, [b"me@node: Permission denied (publickey,password)."], Outcome.CONFIGURATION),
         (255, [b"Host key verification failed."], Outcome.CONFIGURATION),
+        (12, [b"bash: line 1: rsync: command not found"], Outcome.CONFIGURATION),
+        (12, [b"sh: 1: /opt/rsync: not found"], Outcome.CONFIGURATION),
         (12, [b"rsync: [sender] read error: Connection reset by peer (104)"], Outcome.BROKEN),
         (12, [b"rsync: connection unexpectedly closed (0 bytes received so far) [sender]"], Outcome.BROKEN),
     ],

@@ -135,3 +135,11 @@ def test_a_missing_folder_is_a_matter_of_configuration(source: Path, where: Dest
     destination = replace(where, ssh_path=f"{node}/not/made")
     result = run(source, destination, Form.FILES, write(source, "page"))
     assert (result.outcome, dict(result.failed)) == (Outcome.CONFIGURATION, {}), result
+
+
+def test_a_node_without_rsync_is_a_matter_of_configuration(source: Path, where: Destination) -> None:
+    options = RsyncOptions(extra_args=("--rsync-path=/no/such/rsync",))
+    run_of_one = Run(Form.FILES, (write(source, "page"),))
+    result = Runner(options, source, Scope()).run(where, run_of_one)
+    assert result.outcome is Outcome.CONFIGURATION, result
+    assert "install" in result.message
