@@ -8,6 +8,7 @@ from app.config.errors import ConfigError, Problem
 from app.config.loader import load
 from app.config.restart import diff_needs_restart
 from app.config.schema.root import Config
+from app.config.values import values_of
 
 __all__ = [
     "Config",
@@ -19,4 +20,5 @@ __all__ = [
     "load",
     "secrets_of",
     "ssh_of",
+    "values_of",
 ]

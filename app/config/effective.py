@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, SecretStr
 from ruamel.yaml import YAML
 
+from app.config.flow import Representer
 from app.config.schema.root import Config
 
 HIDDEN = "(hidden)"
@@ -24,6 +25,7 @@ def effective(config: Config) -> str:
     """
     stream = io.StringIO()
     yaml = YAML()
+    yaml.Representer = Representer
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 120
     yaml.dump(_shown(config), stream)

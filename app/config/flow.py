@@ -13,14 +13,14 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 
-class _Representer(RoundTripRepresenter):
+class Representer(RoundTripRepresenter):
     """As ruamel.yaml's, but nothing is written as ``null`` and not as an empty place."""
 
     def represent_none(self, data: object) -> ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
-_Representer.add_representer(type(None), _Representer.represent_none)
+Representer.add_representer(type(None), Representer.represent_none)
 
 
 def inline(value: object) -> str:
@@ -30,7 +30,7 @@ def inline(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(inline(below) for below in value) + "]"
     yaml = YAML()
-    yaml.Representer = _Representer
+    yaml.Representer = Representer
     yaml.default_flow_style = True
     yaml.width = 1_000_000
     stream = io.StringIO()

@@ -6,7 +6,7 @@ import pytest
 
 from app.config import ConfigError, load
 from app.config.extra_args import FLAGS, WITH_VALUE
-from app.config.schema.providers import LIMITS
+from app.config.schema.providers import TTL_LIMITS
 
 
 def told(folder: Path, text: str) -> list[str]:
@@ -81,6 +81,17 @@ def test_two_nodes_with_one_destination_are_refused_naming_both(
 )
 def test_nodes_that_differ_in_host_port_module_or_transport_are_fine(tmp_path: Path, second: str) -> None:
     assert told(tmp_path, f"nodes:\n  - {{name: one, host: h}}\n  - {{name: two, {second}}}\n") == []
+
+
+@pytest.mark.parametrize("rate", ["1000000", "1.5m", "10MB", "0", "512KiB"])
+def test_a_rate_is_taken_as_rsync_writes_it(tmp_path: Path, rate: str) -> None:
+    (tmp_path / "config.yml").write_text(f"sync: {{bwlimit: {rate}}}")
+    assert load(tmp_path / "config.yml", environ={}).sync.bwlimit == rate
+
+
+@pytest.mark.parametrize("text", ["nodes: [{name: 1.10, host: h}]", "hooks: [{on: batch, argv: [sleep, 5]}]"])
+def test_a_number_where_text_belongs_is_no_guess(tmp_path: Path, text: str) -> None:
+    assert "must be text: put it in quotes" in one(tmp_path, text)
 
 
 def test_ssh_needs_a_folder_on_the_node(tmp_path: Path) -> None:
@@ -238,7 +249,6 @@ nodes: [{name: a, host: h}, {name: b, host: i}]
 dns:
   providers:
     zone: {kind: zonefile, path: zones}
-    some: {kind: zonefile, path: zones2, lines: [default, telecom]}
     lan: {kind: rfc2136, server: 127.0.0.1, lines: {default: {key_file: k}, telecom: {key_file: k}}}
     ali: {kind: aliyun, access_key_id: i, access_key_secret: s}
     cf: {kind: cloudflare, token: t}
@@ -285,7 +295,7 @@ def test_any_other_record_name_is_refused(tmp_path: Path, record: str) -> None:
     assert len(service(tmp_path, "ttl: 60", record=record)) == 1
 
 
-@pytest.mark.parametrize("kind", sorted(LIMITS))
+@pytest.mark.parametrize("kind", sorted(TTL_LIMITS))
 def test_a_ttl_out_of_the_providers_range_is_refused(tmp_path: Path, kind: str) -> None:
     names = {
         "zonefile": "zone",
@@ -295,17 +305,11 @@ def test_a_ttl_out_of_the_providers_range_is_refused(tmp_path: Path, kind: str) 
         "dnspod": "pod",
         "route53": "aws",
     }
-    name, limits = names.get(kind, "own"), LIMITS[kind]
+    name, limits = names.get(kind, "own"), TTL_LIMITS[kind]
+    assert service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits[0]}", provider=name) == []
+    assert service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits[1]}", provider=name) == []
     assert (
-        service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits.ttl_min}", provider=name) == []
-    )
-    assert (
-        service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits.ttl_max}", provider=name) == []
-    )
-    assert (
-        len(
-            service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits.ttl_max + 1}", provider=name)
-        )
+        len(service(tmp_path, f"lines: {{default: {{nodes: all}}}}, ttl: {limits[1] + 1}", provider=name))
         == 1
     )
     assert len(service(tmp_path, "lines: {default: {nodes: all}}, ttl: -1", provider=name)) == 1
@@ -315,8 +319,6 @@ def test_a_ttl_out_of_the_providers_range_is_refused(tmp_path: Path, kind: str) 
     ("provider", "line", "fine"),
     [
         ("zone", "anything", True),
-        ("some", "telecom", True),
-        ("some", "unicom", False),
         ("lan", "telecom", True),
         ("lan", "unicom", False),
         ("ali", "cn_telecom_anhui", True),
@@ -336,8 +338,8 @@ def test_a_line_the_provider_cannot_express_is_refused(
 
 def test_lines_taken_from_the_nodes_are_checked_as_well(tmp_path: Path) -> None:
     text = PROVIDERS.replace("{name: b, host: i}", "{name: b, host: i, lines: [telecom, unicom]}")
-    text += "    - {name: w, provider: some, zone: example.com, record: w}\n"
-    assert "which carry unicom, but some (zonefile) can express only default, telecom" in one(tmp_path, text)
+    text += "    - {name: w, provider: lan, zone: example.com, record: w}\n"
+    assert "which carry unicom, but lan (rfc2136) can express only default, telecom" in one(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -419,6 +421,7 @@ def test_a_callback_must_be_able_to_withdraw(tmp_path: Path) -> None:
             "together",
         ),
         ("alerts: {channels: {a: {kind: webhook, url: x}}, routes: {}}", "must be an http"),
+        ("alerts: {channels: {a: {kind: wecom, url: 'https://h/', secret: x}}, routes: {}}", "not signed"),
         ("hooks: [{state: dead}]", "exactly one of argv, url, channel"),
         ("hooks: [{argv: [x]}]", "exactly one of state, on"),
         ("hooks: [{state: dead, on: batch, argv: [x]}]", "not state and on"),

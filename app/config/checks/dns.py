@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from app.config.checks.finding import Declared, Finding
 from app.config.errors import nearest
 from app.config.schema.dns import LineConfig, ServiceConfig
-from app.config.schema.providers import LIMITS, ProviderConfig, lines_of
+from app.config.schema.providers import ProviderConfig, lines_of, ttl_limits
 from app.config.schema.root import Config
 from app.config.tree import Loc
 
@@ -57,13 +57,9 @@ def _against_provider(
             close = nearest(service.provider, declared.providers)
             yield Finding((*loc, "provider"), f"{service.provider} is not under dns.providers", close)
         return
-    limits = LIMITS[provider.kind]
-    if not limits.takes_ttl(service.ttl):
-        also = "".join(f"{ttl} or " for ttl in limits.ttl_also)
-        yield Finding(
-            (*loc, "ttl"),
-            f"{service.ttl} s: {provider.kind} takes {also}{limits.ttl_min} to {limits.ttl_max} s",
-        )
+    shortest, longest = ttl_limits(provider)
+    if not shortest <= service.ttl <= longest:
+        yield Finding((*loc, "ttl"), f"{service.ttl} s: {provider.kind} takes {shortest} to {longest} s")
     yield from _lines(config, service, provider, loc)
 
 

@@ -103,6 +103,12 @@ class RobotChannel(Section):
     secret: Credential | None = None
     timeout: PositiveDuration = 10
 
+    @model_validator(mode="after")
+    def _signing(self) -> RobotChannel:
+        if self.kind == "wecom" and self.secret is not None:
+            raise ValueError("secret does not go with wecom, whose robots are not signed")
+        return self
+
 
 ChannelConfig = Annotated[
     EmailChannel | WebhookChannel | CommandChannel | AppriseChannel | RobotChannel,

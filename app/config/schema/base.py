@@ -139,14 +139,10 @@ def _line(value: str) -> str:
     return value
 
 
-def _text_of_number(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 OneLine = Annotated[str, AfterValidator(one_line)]
 Word = Annotated[str, AfterValidator(word)]
 Host = Annotated[str, AfterValidator(host)]
-Name = Annotated[str, BeforeValidator(_text_of_number), AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_name)]
 LineCode = Annotated[str, AfterValidator(_line)]
 
 # --- secrets, paths, programs --------------------------------------------------------------------------
@@ -181,7 +177,7 @@ def _argv(value: object, info: ValidationInfo) -> object:
             "must be a list of the program and its arguments, like [prog, arg]: no shell reads it"
         )
     if isinstance(value, list | tuple) and value:
-        return [_program(value[0], info), *(_text_of_number(argument) for argument in value[1:])]
+        return [_program(value[0], info), *value[1:]]
     return value
 
 

@@ -1,20 +1,32 @@
-"""The DNS providers' keys, one class a kind, with what each can express. Never talks to a provider.
+"""The DNS providers' keys, one class a kind, and what each can express. Never talks to a provider.
 
-`LIMITS` says what can be known to be impossible without asking the provider; what depends on an account
-(the TTL of a free edition) is the provider's to refuse later.
+The keys are those of the providers' own settings, and the limits those they declare, which a test holds
+together; they are said again here because importing every vendor's SDK to check a file would take seconds.
+What depends on an account is the provider's to refuse.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from app.config.durations import PositiveDuration
-from app.config.schema.base import AbsolutePath, Argv, Host, LineCode, OneLine, Port, Rate, Secret, Section
+from app.config.schema.base import (
+    AbsolutePath,
+    Argv,
+    Host,
+    LineCode,
+    OneLine,
+    Port,
+    Positive,
+    Program,
+    Rate,
+    Secret,
+    Section,
+)
 
 
 def _endpoint(value: str) -> str:
@@ -50,7 +62,6 @@ class ZonefileProvider(Section):
     path: AbsolutePath
     template: AbsolutePath | None = None
     reload: Argv | None = None
-    lines: tuple[LineCode, ...] | None = None
 
 
 class Rfc2136Line(Section):
@@ -66,17 +77,26 @@ class Rfc2136Provider(Section):
     server: Host
     port: Port = 53
     lines: Annotated[Mapping[LineCode, Rfc2136Line], Field(min_length=1)]
-    timeout: PositiveDuration = 5
+    timeout_seconds: PositiveDuration = 5
+    nsupdate: Program = "nsupdate"
+    dig: Program = "dig"
 
 
 class AliyunProvider(Section):
-    """AliDNS. `endpoint` None: over HTTPS; an http:// URL on loopback for a test server."""
+    """AliDNS. `endpoint` None: over HTTPS; an http:// URL on loopback for a test server.
+
+    `ttl_min` and `records_per_set` are what the zone's edition allows.
+    """
 
     kind: Literal["aliyun"]
     access_key_id: Credential
     access_key_secret: Credential
     endpoint: Endpoint | None = None
     requests_per_second: Rate = 20
+    ttl_min: Annotated[Positive, Field(le=86400)] = 1
+    records_per_set: Positive = 10
+    timeout: PositiveDuration = 5
+    connect_timeout: PositiveDuration = 2
 
 
 class CloudflareProvider(Section):
@@ -86,6 +106,7 @@ class CloudflareProvider(Section):
     token: Credential
     endpoint: Endpoint | None = None
     requests_per_second: Rate = 4
+    timeout: PositiveDuration = 5
 
 
 class DnspodProvider(Section):
@@ -96,6 +117,8 @@ class DnspodProvider(Section):
     secret_key: Credential
     endpoint: Endpoint | None = None
     requests_per_second: Rate = 20
+    timeout: PositiveDuration = 5
+    connect_timeout: PositiveDuration = 2
 
 
 class Route53Provider(Section):
@@ -107,6 +130,8 @@ class Route53Provider(Section):
     region: OneLine = "us-east-1"
     endpoint: Endpoint | None = None
     requests_per_second: Rate = 5
+    timeout: PositiveDuration = 5
+    connect_timeout: PositiveDuration = 2
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Route53Provider:
@@ -132,9 +157,13 @@ class CallbackRequest(Section):
 
 
 class CallbackProvider(CallbackRequest):
-    """A URL for everything else. Withdrawing needs ``#{action}`` or a request of its own."""
+    """A URL for everything else. Withdrawing needs ``#{action}`` or a request of its own.
+
+    `contains`: a text that the answer must hold to count as a success.
+    """
 
     kind: Literal["callback"]
+    contains: str | None = None
     withdraw: CallbackRequest | None = None
     timeout: PositiveDuration = 10
     requests_per_second: Rate = 5
@@ -160,34 +189,28 @@ ProviderConfig = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """TTL bounds in seconds (`ttl_also`: single values outside them)."""
+TTL_LIMITS: Mapping[str, tuple[int, int]] = {
+    "zonefile": (0, 2**31 - 1),  # RFC 2181, section 8
+    "rfc2136": (0, 2**31 - 1),
+    "aliyun": (1, 86400),  # the free edition from 600 on: its ttl_min says so
+    "cloudflare": (30, 86400),  # below 60 for Enterprise
+    "dnspod": (1, 604800),
+    "route53": (0, 2**31 - 1),
+    "callback": (1, 2**31 - 1),
+}
+"""The shortest and the longest TTL in seconds by kind."""
 
-    ttl_min: int
-    ttl_max: int
-    ttl_also: tuple[int, ...] = ()
 
-    def takes_ttl(self, ttl: int) -> bool:
-        """Whether some edition of the provider takes this TTL."""
-        return self.ttl_min <= ttl <= self.ttl_max or ttl in self.ttl_also
-
-
-LIMITS = {
-    "zonefile": Limits(0, 2**31 - 1),          # RFC 2181, section 8
-    "rfc2136": Limits(0, 2**31 - 1),
-    "aliyun": Limits(1, 86400),                # the free edition from 600 on
-    "cloudflare": Limits(30, 86400, (1,)),     # 1 is its word for automatic; below 60 for Enterprise
-    "dnspod": Limits(1, 604800),
-    "route53": Limits(0, 2**31 - 1),
-    "callback": Limits(1, 2**31 - 1),
-}  # fmt: skip
+def ttl_limits(provider: ProviderConfig) -> tuple[int, int]:
+    """The shortest and the longest TTL in seconds that the provider takes, as far as the configuration
+    says.
+    """
+    shortest, longest = TTL_LIMITS[provider.kind]
+    return (provider.ttl_min if isinstance(provider, AliyunProvider) else shortest), longest
 
 
 def lines_of(provider: ProviderConfig) -> frozenset[str] | None:
     """The lines a provider can express; None: any."""
-    if isinstance(provider, ZonefileProvider):
-        return None if provider.lines is None else frozenset(provider.lines)
     if isinstance(provider, Rfc2136Provider):
         return frozenset(provider.lines)
     if isinstance(provider, CallbackProvider):

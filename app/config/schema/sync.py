@@ -55,7 +55,7 @@ def _remote_folder(value: str) -> str:
 
 def _bwlimit(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = f"{value:g}"
+        value = str(value)
     if isinstance(value, str) and not re.fullmatch(
         r"[0-9]+(\.[0-9]+)?([KkMmGgTtPp]([Ii]?[Bb])?|[Bb])?", value
     ):
