@@ -322,6 +322,7 @@ class Dispatcher:
         for run in runs:
             field.counts["runs", run.form.value, run.outcome.value] += 1
             field.counts["exits", str(run.code)] += 1
+            field.note_seconds(run.form.value, run.seconds)
             field.counts["bytes", node.name] += run.bytes
             if run.form not in AUDITS:
                 field.counts["carried", node.name, "files"] += run.files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from sync.ports import ClearBinned, Event, SaveBinned, SaveEvent, SaveNode, Stor
 log = logging.getLogger(__name__)
 
 SEQ_TIMES = 20_000
+RUN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Upper bounds of the classes that the lengths of rsync runs are counted in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Field:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.max_lag_seconds = 30.0
         self.dustbin_seconds = 5.0
+        self.run_seconds: dict[str, list[float]] = {}  # form → a count per class, the rest, and the sum
         self._seq_times: deque[tuple[int, float]] = deque(maxlen=SEQ_TIMES)
         self._fitness: dict[str, Fitness] = {}
 
@@ -88,6 +91,12 @@ class Field:
             call(*args)
         except Exception:
             log.exception("a listener failed; the others are told all the same")
+
+    def note_seconds(self, form: str, seconds: float) -> None:
+        """Counts a run's length."""
+        classes = self.run_seconds.setdefault(form, [0.0] * (len(RUN_SECONDS) + 2))
+        classes[bisect_left(RUN_SECONDS, seconds)] += 1
+        classes[-1] += seconds
 
     def save(self, node: Node) -> None:
         self.put(SaveNode(node.record()))
