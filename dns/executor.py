@@ -277,14 +277,18 @@ class Executor:
         intents.
         """
         entries, away = self._entries(planned.zone)
-        learnt = {**{k: e.service for k, e in planned.ownership.regained.items()}, **carried.touched}
-        learnt.update({k: e.service for k, e in entries.items() if e.intended or k in planned.drift})
-        for key, service in learnt.items():
-            entry = entries.get(key)
-            known = entry is not None and not entry.intended and entry.records == after.records(key)
-            if away or known or not after.knows(key) or key in planned.ownership.held:
+        before = planned.ownership.entries
+        learnt = {key: e.service for key, e in planned.ownership.regained.items()}
+        learnt.update({key: e.service for key, e in before.items() if e.intended or key in planned.drift})
+        for key, service in {**learnt, **carried.touched}.items():
+            entry, records = entries.get(key, Entry(service)), after.records(key)
+            fresh = set(entry.intended) - set(before[key].intended if key in before else ())
+            if away or not after.knows(key) or key in planned.ownership.held or fresh:
                 continue
-            self._ledger.settle(planned.zone, key, service, after.records(key))
+            if key in carried.touched and entry.values != {r.value for r in records}:
+                continue  # a listing may lag behind what was accepted; the answer counts
+            if entry.intended or entry.records != records:
+                self._ledger.settle(planned.zone, key, service, records)
 
 
 def _held(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dns.core.model import RecordKey
+from dns.core.model import Record, RecordKey
 from dns.providers import make_provider
+from dns.providers.zonefile import BEGIN, HEADER
 from tests.dns.provider_envs import ProviderEnv
 
 ZONE = "example.test"
@@ -33,8 +34,17 @@ def environment(directory: Path) -> Iterator[ProviderEnv]:
                     found.append((parts[4], int(parts[1])))
         return sorted(found)
 
+    def place(key: RecordKey, records: tuple[Record, ...]) -> None:
+        """Somebody edits the file by hand, and keeps its header."""
+        path = folder / f"{ZONE}.{key.line}.zone"
+        folder.mkdir(exist_ok=True)
+        label = key.name.removesuffix(ZONE).rstrip(".") or "@"
+        old = path.read_text().splitlines() if path.exists() else [f"{HEADER}1", BEGIN]
+        kept = [row for row in old if row.split()[:1] != [label] or row.split()[3:4] != [key.type]]
+        new = [f"{label} {r.ttl} IN {key.type} {r.value}" for r in records]
+        path.write_text("\n".join([*kept, *new]) + "\n")
+
     provider = make_provider("files", "zonefile", {"path": str(folder)})
-    yield ProviderEnv(
-        "zonefile", provider, ZONE, standing, lines=("default", "telecom", "unicom"), foreign_zone=None
-    )
+    lines = ("default", "telecom", "unicom")
+    yield ProviderEnv("zonefile", provider, ZONE, standing, lines=lines, place=place, foreign_zone=None)
     provider.close()
