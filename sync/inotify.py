@@ -106,7 +106,15 @@ class TreeDescriptor(InotifyFD):
 
     def take_other(self, number: int) -> None:
         """A record for none of the tree's watches."""
-        while number == self._canary and self._listeners:
+        if number == self._canary:
+            self._answer()
+
+    def take_overflow(self) -> None:
+        """The canary's record may be among the dropped ones; that we read this says as much."""
+        self._answer()
+
+    def _answer(self) -> None:
+        while self._listeners:
             self._listeners.popleft()()
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:

@@ -34,3 +34,6 @@ class Watches(Protocol):
 
     def take_other(self, number: int) -> None:
         """There is a record for a number that stands for no directory."""
+
+    def take_overflow(self) -> None:
+        """Records were dropped, and all is done that this asks for."""

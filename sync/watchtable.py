@@ -15,17 +15,22 @@ class WatchTable:
         self.number_of: dict[bytes, int] = {}
         self._children: dict[bytes, set[bytes]] = {}
 
-    def map(self, number: int, path: bytes) -> None:
-        """The number stands for the path from now on, whatever it stood for before."""
+    def map(self, number: int, path: bytes) -> int | None:
+        """The number stands for the path from now on, whatever it stood for before.
+
+        The number that loses the path by it, if any: its directory is elsewhere now, in the tree or out of it.
+        """
         before = self.path_of.get(number)
         if before == path and self.number_of.get(path) == number:
-            return
+            return None
         if before is not None:
             self.unmap(number)
+        displaced = self.number_of.get(path)
         self.path_of[number] = path
         self.number_of[path] = number
         if path:
             self._children.setdefault(path.rpartition(b"/")[0], set()).add(path)
+        return displaced
 
     def unmap(self, number: int) -> None:
         """Forgets the number, and the path unless it is another's by now. Raises KeyError if unknown."""

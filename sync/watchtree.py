@@ -187,6 +187,7 @@ class WatchTree:
         if b"" in self.unwatched:
             self.lost = self.lost or "the publish directory was gone when the event queue overflowed"
         self._sink.doubt(b"", "the kernel's event queue overflowed (fs.inotify.max_queued_events)")
+        self._watches.take_overflow()
 
     def _ignored(self, number: int) -> None:
         self._watches.forget_watch(number)
@@ -244,7 +245,8 @@ class WatchTree:
                 return False
             if seen is not None:
                 seen.discard(number)
-            self._table.map(number, path)
+            if (displaced := self._table.map(number, path)) is not None:
+                self._moves.append(_Move({displaced}, self._clock() + MOVE_SECONDS))
             self.unwatched.pop(path, None)
             try:
                 pending += self._folders(path)

@@ -78,6 +78,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_an_overflow_is_told_and_directories_made_meanwhile_are_watched(root: Path) -> None:
     sink = Blocking()
+    answers: list[bool] = []
     watcher = Watcher(root, Scope(), sink)
     assert watcher.start()
     try:
@@ -86,7 +87,12 @@ def test_an_overflow_is_told_and_directories_made_meanwhile_are_watched(root: Pa
         _flood(root)
         (root / "lost" / "deep").mkdir(parents=True)
         shutil.rmtree(root / "d")
+        assert not watcher.canary(0.01)  # its record is dropped, as the queue is full
+        canary = threading.Thread(target=lambda: answers.append(watcher.canary(20)), name="canary")
+        canary.start()
         sink.free.set()
+        canary.join()
+        assert answers == [True]
         sink.until(lambda: b"" in sink.doubted)
         assert watcher.overflows == 1
         assert watcher.healthy() is None
