@@ -10,11 +10,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sync.core.args import AUDITS, Remote, RsyncOptions, Run, argv, file_list
-from sync.core.complaints import Complaints
+from sync.core.complaints import Complaints, shown
 from sync.core.listing import Listed, Progress, listed, progress
 from sync.core.model import Destination, Form, Outcome
 from sync.core.outcome import verdict
@@ -114,9 +114,13 @@ def _complaints(root: str, remote: Remote) -> Complaints:
     return Complaints(source, remote.prefix, _Names(source))
 
 
+def _above(path: bytes) -> Iterator[bytes]:
+    return (path[:at] for at in range(len(path)) if path[at : at + 1] == b"/")
+
+
 def _without_parents(result: RunResult, run: Run) -> RunResult:
     """A purge's result without the complaint that the empty source lacks the parents of what is deleted."""
-    parents = {path[:at] for path in run.paths for at in range(len(path)) if path[at : at + 1] == b"/"}
+    parents = {above for path in run.paths for above in _above(path)}
     if result.outcome is not Outcome.VANISHED or not result.source_failed.keys() <= parents:
         return result
     return replace(result, outcome=Outcome.DONE, source_failed={}, vanished=frozenset(), message="")
@@ -179,6 +183,7 @@ class _Reading:
 
     def result(self, ended: Ended, seconds: float, options: RsyncOptions) -> RunResult:
         said = self.complaints
+        _add_skipped(said, self.run)
         outcome, message = _judged(ended, said, options)
         return RunResult(
             form=self.run.form,
@@ -191,12 +196,21 @@ class _Reading:
             listed=tuple(self.lines),
             failed=said.failed,
             source_failed=said.source_failed,
+            blocked=frozenset(said.blocked),
             vanished=frozenset(said.vanished),
             not_empty=tuple(said.not_empty),
             deletions_skipped=said.deletions_skipped,
             moved=self.handle.moved or outcome in _ANSWERED,
             message=message,
         )
+
+
+def _add_skipped(said: Complaints, run: Run) -> None:
+    """Names the listed paths below a directory that could not be made: rsync skips them without a word."""
+    for path in run.paths if said.blocked else ():
+        above = next((above for above in _above(path) if above in said.blocked), None)
+        if above is not None:
+            said.failed.setdefault(path, f"its directory {shown(above)} could not be made")
 
 
 def _judged(ended: Ended, said: Complaints, options: RsyncOptions) -> tuple[Outcome, str]:

@@ -138,6 +138,7 @@ def _config(
     password: str | None,
     read_only: bool,
     max_connections: int,
+    uid: int,
     extra: str,
     module_extra: str,
 ) -> str:
@@ -152,7 +153,7 @@ def _config(
         extra,
     ]
     if os.getuid() == 0:
-        lines += ["uid = 0", "gid = 0"]
+        lines += [f"uid = {uid}", f"gid = {uid}"]
     if password is not None:
         secrets = folder / "rsyncd.secrets"
         secrets.write_text(f"{USER}:{password}\n")
@@ -177,6 +178,7 @@ def rsyncd(
     password: str | None = None,
     read_only: bool = False,
     max_connections: int = 0,
+    uid: int = 0,
     host: str = "127.0.0.1",
     extra: str = "",
     module_extra: str = "",
@@ -185,7 +187,8 @@ def rsyncd(
 ) -> Daemon:
     """A running daemon whose modules are folders below ``tmp_path`` (or the given ones), made when missing.
 
-    With ``password`` the user is ``USER``. ``extra`` goes into the global section, ``module_extra`` into each
+    With ``password`` the user is ``USER``; ``uid`` is who writes, where root starts the daemon.
+    ``extra`` goes into the global section, ``module_extra`` into each
     module.
     The caller ends it with ``stop()``; the fixture ``daemons`` does so by itself.
     """
@@ -202,6 +205,7 @@ def rsyncd(
         password=password,
         read_only=read_only,
         max_connections=max_connections,
+        uid=uid,
         extra=extra,
         module_extra=module_extra,
     )

@@ -55,6 +55,7 @@ class Complaints:
     failed: dict[bytes, str] = field(default_factory=dict)
     source_failed: dict[bytes, str] = field(default_factory=dict)
     vanished: set[bytes] = field(default_factory=set)
+    blocked: set[bytes] = field(default_factory=set)
     no_space: set[bytes] = field(default_factory=set)
     not_empty: list[bytes] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Complaints:
         elif found := _WAY.fullmatch(line):
             path = unescaped(found[1])
             self.failed.setdefault(path, "could not make way for another kind of file")
+            self.blocked.add(path)
         elif found := _VERIFY.fullmatch(line) or _REFUSED.fullmatch(line):
             self.failed[unescaped(found[1])] = _text(line)
         return found is not None
@@ -118,6 +120,8 @@ class Complaints:
         return bool(path)
 
     def _failed(self, path: bytes, why: bytes, what: bytes) -> None:
+        if b"mkdir" in what:
+            self.blocked.add(path)
         error = _ERRNO.fullmatch(why)
         self.failed[path] = _text(what + (b": " + error[1] if error else why))
         if error and int(error[2]) in NO_SPACE:

@@ -147,9 +147,7 @@ def test_a_source_that_is_not_there_blames_no_node(source: Path, daemon: Daemon)
 @pytest.fixture
 def closed(daemons: Start) -> Daemon:
     """A node whose rsyncd runs as nobody, with a folder ``closed`` in which it may write nothing."""
-    server = daemons(extra=f"uid = {NOBODY}\ngid = {NOBODY}")
-    conf = server.folder / "rsyncd.conf"
-    conf.write_text(conf.read_text().replace("uid = 0\ngid = 0\n", ""))
+    server = daemons(uid=NOBODY)
     shutil.chown(server.module_path, NOBODY, NOBODY)
     for parent in (server.module_path, *server.module_path.parents):
         if parent.stat().st_uid == os.getuid() and parent != Path("/"):
@@ -174,6 +172,23 @@ def test_every_path_that_the_node_cannot_write_is_named_and_the_others_arrive(
     assert not result.source_failed
     assert set(tree(closed.module_path / "open")) == set(ODD_NAMES)
     assert "Permission denied" in result.failed[bad[0]]
+
+
+@root_only
+def test_what_lies_in_a_directory_that_cannot_be_made_is_named_too(source: Path, closed: Daemon) -> None:
+    paths = [
+        write(source, b"closed/new/deep/page"),
+        write(source, b"closed/new/page"),
+        write(source, b"open"),
+    ]
+    listed = (b"closed", b"closed/new", b"closed/new/deep", *paths)
+    result = send(source, closed, files(*listed))
+    assert result.outcome is Outcome.PARTIAL
+    assert result.blocked == {b"closed/new"}
+    assert set(result.failed) - {b"closed"} == {b"closed/new", b"closed/new/deep", *paths[:2]}
+    assert (closed.module_path / "open").exists()
+    whole = send(source, closed, Run(Form.EVERYTHING))
+    assert (whole.outcome, set(whole.blocked)) == (Outcome.PARTIAL, {b"closed/new"})
 
 
 @root_only
