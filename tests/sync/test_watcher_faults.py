@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -398,3 +399,43 @@ def test_an_unmounted_volume_below_the_root_is_doubted_and_watched_again(root: P
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(root / "d")], check=False)
+
+
+UNREADABLE = """
+import os, pathlib, sys
+from sync.core.scope import Scope
+from sync.scan import scan
+from sync.watcher import Watcher
+from tests.follower import Recorder
+root, recorder, unreadable = pathlib.Path(sys.argv[1]), Recorder(), []
+os.chown(root, 65534, 65534)
+os.chown(root / "secret", 65534, 65534)
+os.setgid(65534)
+os.setuid(65534)
+(root / "secret").chmod(0)
+watcher = Watcher(root, Scope(), recorder)
+assert watcher.start(), watcher.healthy()
+assert watcher.unwatched == {b"secret"}, watcher.unwatched
+assert "permission denied" in watcher.healthy()
+found = dict(scan(os.fsencode(root), Scope(), unreadable=lambda path, error: unreadable.append(path)))
+assert set(found) == {b"secret"} and unreadable == [b"secret"], (found, unreadable)
+(root / "secret").chmod(0o755)
+assert watcher.canary(20)
+assert watcher.healthy() is None and b"secret" in recorder.doubted
+(root / "secret" / "below").mkdir()
+(root / "secret" / "below" / "f").touch()
+assert watcher.canary(20)
+assert b"secret/below" in recorder.doubted
+watcher.stop()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without rights")
+def test_a_directory_that_may_not_be_read_is_told_and_watched_once_it_may() -> None:
+    with tempfile.TemporaryDirectory() as above:  # where that user can get at it, which tmp_path is not
+        os.chmod(above, 0o755)
+        root = Path(above) / "publish"
+        (root / "secret").mkdir(parents=True)
+        argv = [sys.executable, "-c", UNREADABLE, str(root)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -95,5 +96,47 @@ def test_no_path_of_many_new_trees_is_missed(tmp_path: Path) -> None:
         assert same_trees(known, dict(scan(os.fsencode(root), Scope())))
         assert len(known) == 200 * 7
     finally:
+        watcher.stop()
+        follower.stop()
+
+
+class Pausing(Follower):
+    """Holds the watcher's reader at the first hint, as a process that is stopped would."""
+
+    def __init__(self, root: bytes, scope: Scope) -> None:
+        super().__init__(root, scope)
+        self.held, self.free = threading.Event(), threading.Event()
+
+    def dirty(self, path: bytes) -> None:
+        self.held.set()
+        self.free.wait(60)
+        super().dirty(path)
+
+
+def test_nothing_is_lost_when_the_queue_overflows_in_the_midst_of_changes(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    root, outside = tmp_path / "publish", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    follower = Pausing(os.fsencode(root), Scope())
+    watcher = Watcher(root, Scope(), follower)
+    assert watcher.start()
+    try:
+        for number in range(300):
+            if number == 150:
+                (root / "x").touch()
+                assert follower.held.wait(20)
+                for _ in range(9000):
+                    (root / "x").touch()
+                    (root / "y").touch()
+            if number == 200:
+                follower.free.set()
+            with suppress(OSError, shutil.Error, IndexError):
+                _step(rng, root, outside)
+        assert watcher.canary(20)
+        assert watcher.overflows >= 1
+        assert same_trees(follower.settle(), dict(scan(os.fsencode(root), Scope())))
+    finally:
+        follower.free.set()
         watcher.stop()
         follower.stop()
