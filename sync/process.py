@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from sync.process_group import Cancel, Group
 
+__all__ = ["Cancel", "Child", "Ended", "RunHandle", "bytes_moved"]
+
 TICK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 KEEPALIVE_BYTES = 1024  # rsync's keepalives alone are no progress
