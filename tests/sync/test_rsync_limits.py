@@ -48,11 +48,14 @@ def script(path: Path, text: str) -> str:
 
 
 def is_running(pid: int) -> bool:
+    """Whether the process is there and no zombie: an orphan waits for whoever is process 1 here to reap it."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return (
+            Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z" if LINUX else True
+        )
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
 
 
 def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
