@@ -7,7 +7,7 @@ swap. Messages go over TCP (`-v`): over UDP nsupdate repeats itself, and a repea
 change in the way and says NXRRSET.
 
 A view chooses its askers by the key they sign with, so each line is read and written with its own.
-What the programs print for each failure was found out with BIND 9.18.
+What is said to and by the programs stands in `dns.providers.bindtools`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 from dns.core.checks import why_no_name
 from dns.core.model import (
-    Action,
     Capabilities,
     Observed,
     Operation,
@@ -28,7 +27,6 @@ from dns.core.model import (
     RecordKey,
     RecordSet,
     canonical_name,
-    canonical_value,
 )
 from dns.errors import (
     ProviderError,
@@ -38,73 +36,11 @@ from dns.errors import (
     UnavailableError,
     UnknownOutcomeError,
 )
-from dns.process import Finished
+from dns.providers.bindtools import failure, message, parsed
 from dns.providers.port import Answer, Wiring, refuse_no_addresses
 
 GRACE_SECONDS = 2.0  # beyond the programs' own time limit
 TRANSFER_BYTES = 256 * 1024 * 1024
-
-# What the server or the program says → (error, code, what to do). The first that fits counts.
-_SAYINGS: tuple[tuple[tuple[str, ...], type[ProviderError], str, str], ...] = (
-    (
-        ("NXRRSET", "YXRRSET", "NXDOMAIN", "YXDOMAIN"),
-        StaleError,
-        "prerequisite",
-        "what stands there is read again",
-    ),
-    (
-        ("BADKEY",),
-        RefusedError,
-        "badkey",
-        "the server does not know this key; compare its name with the server's",
-    ),
-    (("BADSIG", "Couldn't verify signature"), RefusedError, "badsig", "the key's secret is not the server's"),
-    (("BADTIME",), RefusedError, "badtime", "the clocks differ by more than 5 minutes; set them"),
-    (
-        ("NOTAUTH", "NOTZONE"),
-        RefusedError,
-        "zone",
-        "the server is not primary for this zone in this key's view",
-    ),
-    (("REFUSED",), RefusedError, "refused", "this key may not do it; see allow-update and allow-transfer"),
-    (
-        ("could not read key", "Couldn't read key"),
-        RefusedError,
-        "key_file",
-        "give the key file's path, readable to us",
-    ),
-    (
-        ("FORMERR", "syntax error", "invalid rdata"),
-        RefusedError,
-        "format",
-        "the server cannot read the change",
-    ),
-    (("NOTIMP",), RefusedError, "notimp", "the server takes no dynamic updates"),
-    (
-        ("SERVFAIL",),
-        UnavailableError,
-        "servfail",
-        "see the server's log; often its journal cannot be written",
-    ),
-    (
-        (
-            "connection refused",
-            "operation canceled",
-            "host unreachable",
-            "network unreachable",
-            "couldn't get address",
-        ),
-        UnavailableError,
-        "unreachable",
-        "is the server running, and reachable over TCP?",
-    ),
-    (
-        ("timed out", "no servers could be reached"),
-        UnknownOutcomeError,
-        "timeout",
-        "the server does not answer",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -180,7 +116,7 @@ class Rfc2136:
         if why := why_no_name(key.name):
             raise RefusedError("name", f"{self._who(zone, key.line)}: {why}")
         try:
-            self._update(zone, key.line, _message(operation))
+            self._update(zone, key.line, message(operation))
         except StaleError:
             standing = self._transfer(zone, key.line).get((key.name, key.type), [])
             if sorted(r.value for r in standing) != sorted(operation.values):
@@ -228,7 +164,7 @@ class Rfc2136:
             stdin=("\n".join([*head, *commands, "send"]) + "\n").encode(),
         )
         if not ended.ok:
-            raise self._failure(zone, line, "the update", ended, UnknownOutcomeError)
+            raise failure(self._who(zone, line), "the update", ended, UnknownOutcomeError)
 
     def _transfer(self, zone: str, line: str) -> dict[tuple[str, str], list[Record]]:
         """The whole zone as this line sees it. Raises unless both SOA records that bound a transfer were
@@ -244,66 +180,8 @@ class Rfc2136:
             output_bytes=TRANSFER_BYTES,
         )
         text = ended.output.decode("utf-8", "replace")
-        found = _parsed(text)
+        found = parsed(text)
         if not ended.ok or found is None:
             # a transfer is a reading: whatever went wrong, it had no effect
-            raise self._failure(zone, line, "the zone transfer", ended, UnavailableError)
+            raise failure(self._who(zone, line), "the zone transfer", ended, UnavailableError)
         return found
-
-    def _failure(
-        self, zone: str, line: str, what: str, ended: Finished, otherwise: type[ProviderError]
-    ) -> ProviderError:
-        """The error for a program's end, by what it said."""
-        who = self._who(zone, line)
-        if ended.trouble:
-            not_started = ended.code is None and "did not end" not in ended.trouble
-            kind = UnavailableError if not_started else otherwise
-            return kind("program", f"{who}: {what} failed: {ended.trouble}")
-        output = ended.output.decode("utf-8", "replace")
-        comments = "\n".join(row for row in output.splitlines() if row.startswith(";") or "TSIG" in row)
-        said = f"{ended.errors.decode('utf-8', 'replace')}\n{comments}"
-        for texts, error, code, remedy in _SAYINGS:
-            if any(text in said for text in texts):
-                kind = otherwise if error is UnknownOutcomeError else error
-                return kind(code, f"{who}: {what} failed ({_gist(said, texts)}): {remedy}")
-        return otherwise("answer", f"{who}: {what} failed: {_gist(said, ('failed',)) or 'cut short'}")
-
-
-def _message(operation: Operation) -> list[str]:
-    """The lines of one update message: what is expected to stand, then what shall."""
-    name, kind = f"{operation.key.name}.", operation.key.type
-    if operation.action is Action.ADD:
-        expected = [f"prereq nxrrset {name} {kind}", f"prereq nxrrset {name} CNAME"]
-    else:
-        expected = [f"prereq yxrrset {name} {kind} {r.value}" for r in operation.old]
-    removal = [f"update delete {name} {kind}"] if operation.old else []
-    additions = [f"update add {name} {r.ttl} {kind} {r.value}" for r in operation.new]
-    return [*expected, *removal, *additions]
-
-
-def _parsed(text: str) -> dict[tuple[str, str], list[Record]] | None:
-    """dig's records by (name, type); None when the transfer did not end with the SOA that it began with."""
-    found: dict[tuple[str, str], list[Record]] = {}
-    bounds: list[str] = []
-    last = ""
-    for row in text.splitlines():
-        parts = row.split(None, 4)
-        if row.startswith(";") or len(parts) < 5 or parts[2] != "IN" or not parts[1].isdigit():
-            continue
-        name, ttl, _, record_type, value = parts
-        last = record_type
-        if record_type == "SOA":
-            bounds.append(value)
-            continue
-        record = Record(canonical_value(record_type, value), int(ttl))
-        found.setdefault((canonical_name(name), record_type), []).append(record)
-    whole = len(bounds) == 2 and bounds[0] == bounds[1] and last == "SOA"
-    return found if whole else None
-
-
-def _gist(said: str, texts: tuple[str, ...]) -> str:
-    """The line of the output that tells, short and without the program's ornaments."""
-    for row in said.splitlines():
-        if any(text in row for text in texts):
-            return " ".join(row.strip("; ").split())[:160]
-    return ""
