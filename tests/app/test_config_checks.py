@@ -370,6 +370,25 @@ def test_a_service_that_does_not_fit_is_refused(tmp_path: Path, keys: str, said:
     assert said in found[0]
 
 
+def test_an_address_that_will_not_be_published_is_a_warning(tmp_path: Path) -> None:
+    text = PROVIDERS.replace("host: h", "host: 10.0.0.1").replace("host: i", "host: 192.168.0.1")
+    text += (
+        "    - {name: w, provider: zone, zone: example.com, record: w, lines: {default: {nodes: [a]}}%s}\n"
+    )
+    (tmp_path / "config.yml").write_text(text % "")
+    (warning,) = load(tmp_path / "config.yml", environ={}).warnings
+    assert warning.startswith("service w will not publish a: 10.0.0.1 is private")
+    (tmp_path / "config.yml").write_text(text % ", allow_private: true")
+    assert load(tmp_path / "config.yml", environ={}).warnings == ()
+
+
+def test_an_address_nobody_could_use_is_no_fallback(tmp_path: Path) -> None:
+    assert (
+        "is a multicast address"
+        in service(tmp_path, "fallback_addresses: [224.0.0.1], allow_private: true")[0]
+    )
+
+
 def test_nodes_that_a_program_will_print_may_be_named_beforehand(tmp_path: Path) -> None:
     text = (
         PROVIDERS

@@ -148,8 +148,8 @@ def test_libraries_that_say_too_much_are_calm_unless_asked(tmp_path: Path) -> No
     for name in ("apscheduler.scheduler", "watchdog.observers", "httpx", "httpcore.connection", "urllib3"):
         logging.getLogger(name).info("chatter")
     assert stream.getvalue() == ""
-    stream = configured(tmp_path, level="info", levels={"httpx": "info"})
-    logging.getLogger("httpx").info("asked for")
+    stream = configured(tmp_path, level="info", levels={"watchdog": "info"})
+    logging.getLogger("watchdog.observers").info("asked for")
     assert "asked for" in stream.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from app.config.checks.finding import Declared, Finding
@@ -11,6 +10,8 @@ from app.config.schema.dns import LineConfig, ServiceConfig
 from app.config.schema.providers import ProviderConfig, lines_of, ttl_limits
 from app.config.schema.root import Config
 from app.config.tree import Loc
+from dns.core.address import why_unpublishable
+from dns.core.model import address_type
 
 
 def findings(config: Config, declared: Declared) -> Iterator[Finding]:
@@ -100,13 +101,31 @@ def _against_nodes(config: Config, rules: LineConfig, loc: Loc, declared: Declar
 
 def _fallback_addresses(service: ServiceConfig, loc: Loc) -> Iterator[Finding]:
     for index, address in enumerate(service.fallback_addresses):
-        record_type = "AAAA" if ipaddress.ip_address(address).version == 6 else "A"
-        if record_type not in service.types:
-            at = (*loc, "fallback_addresses", index)
-            yield Finding(at, f"{address} needs type {record_type}, which the service does not have")
+        at = (*loc, "fallback_addresses", index)
+        if address_type(address) not in service.types:
+            yield Finding(
+                at, f"{address} needs type {address_type(address)}, which the service does not have"
+            )
+        elif why := why_unpublishable(address, allow_private=True):
+            yield Finding(at, why)
 
 
 def warnings(config: Config) -> Iterator[str]:
     """Services whose names nobody can be sent to, as far as the configuration alone says."""
     if config.dns.services and not config.nodes and config.node_source.command is None:
         yield "dns.services are configured, but there are no nodes to answer with"
+    for service in config.dns.services:
+        for who, address in _known_addresses(config, service):
+            if why := why_unpublishable(address, service.allow_private):
+                yield f"service {service.name} will not publish {who}: {why}"
+
+
+def _known_addresses(config: Config, service: ServiceConfig) -> Iterator[tuple[str, str]]:
+    """The addresses that the service may answer with and that stand in the configuration, with whose they are."""
+    rules = (service.lines or {}).values()
+    everybody = not rules or any(line.node_tiers is None for line in rules)
+    named = {name for line in rules for tier in line.node_tiers or () for name in tier}
+    for node in config.nodes:
+        if everybody or node.name in named:
+            yield from ((node.name, source.static) for source in node.address_sources if source.static)
+    yield from (("a fallback address", address) for address in service.fallback_addresses)

@@ -31,6 +31,9 @@ Condition = Literal[
 CONDITIONS: tuple[str, ...] = get_args(Condition)[1:]
 """What can be told; a route named default takes what has no route of its own."""
 
+Route = Literal[Condition, "critical", "warning", "info"]
+"""A word of the routes: a condition goes over a severity, a severity over default."""
+
 
 def _mail_address(value: str) -> str:
     if not re.fullmatch(r"(?:[^<>\r\n]*<[^@\s<>]+@[^@\s<>]+>|[^@\s<>,]+@[^@\s<>,]+)", value):
@@ -68,7 +71,7 @@ class EmailChannel(Section):
 
 
 class WebhookChannel(Section):
-    """A request to a URL; with `secret` it is signed. `method` None: GET, or POST with a body."""
+    """A request to a URL; with `secret` it is signed. `method` None: POST."""
 
     kind: Literal["webhook"]
     url: SecretUrl
@@ -133,7 +136,7 @@ class AlertsConfig(Section):
     group_seconds: Duration = 30
     repeat_seconds: PositiveDuration = 14400
     channels: Mapping[Name, ChannelConfig] = {}
-    routes: Mapping[Condition, tuple[str, ...]] = {"default": ("ops",)}
+    routes: Mapping[Route, tuple[str, ...]] = {"default": ("ops",)}
 
 
 class HookConfig(Section):

@@ -4,7 +4,6 @@ sections.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from app.config.durations import Duration
 from app.config.schema.base import Argv, Host, LineCode, Name, OneLine, Port, Secret, Section
 from app.config.schema.sync import Bwlimit, Module, ProbeConfig, SshConfig, Transport, User
+from dns.core.address import AddressError, canonical
 
 SOURCES = ("static", "hostname", "reported", "url", "interface", "command")
 
@@ -20,8 +20,8 @@ SOURCES = ("static", "hostname", "reported", "url", "interface", "command")
 def ip(value: str) -> str:
     """The address in its one spelling. Raises ValueError when it is none."""
     try:
-        return str(ipaddress.ip_address(value.strip()))
-    except ValueError:
+        return canonical(value)
+    except AddressError:
         raise ValueError("must be an IPv4 or IPv6 address") from None
 
 
