@@ -6,14 +6,12 @@ the origin to everybody. So it counts as managed by somebody else. Source: Cloud
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import cloudflare as sdk
-import httpx
 
 from dns.core.model import DEFAULT, Capabilities, Observed, Operation, Record, RecordKey, canonical_name
 from dns.errors import (
@@ -26,23 +24,16 @@ from dns.errors import (
 )
 from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
+from dns.providers.cloudflare_errors import lost, refusal_of, trouble_of
 from dns.providers.paging import Listing, Page, read_pages
 from dns.providers.port import Answer, Wiring
-from dns.providers.record_by_record import DUPLICATE, GONE, RecordByRecord, what
+from dns.providers.record_by_record import RecordByRecord, what
 from dns.providers.rows import Row, record_sets, value_of
 
 T = TypeVar("T")
 
 PAGE_SIZE = 500
 TTL_MIN, TTL_MAX = 30, 86400  # below 60 for Enterprise zones only; the API says so itself
-
-logging.getLogger("cloudflare").setLevel(logging.CRITICAL + 1)  # at DEBUG it writes requests and headers
-logging.getLogger("cloudflare").propagate = False
-
-_DUPLICATES = frozenset({81057, 81058})
-_CONFLICTS = frozenset({81053, 81054, 81055, 81056})
-_GONE = frozenset({81044})
-_CREDENTIALS = frozenset({6003, 6111, 9106, 9109, 10000, 10001})
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +183,11 @@ class Cloudflare:
             try:
                 return send()
             except sdk.APIStatusError as refused:
-                failure = _refusal(refused, writes, who)
+                failure = refusal_of(refused, writes, who)
             except sdk.APIConnectionError as trouble:
-                failure = _trouble(trouble, writes, who)
+                failure = trouble_of(trouble, writes, who)
             except Exception as surprise:  # noqa: BLE001 - garbage in an answer surfaces as anything
-                failure = _lost(f"an answer that makes no sense ({type(surprise).__name__})", writes, who)
+                failure = lost(f"an answer that makes no sense ({type(surprise).__name__})", writes, who)
             raise failure  # outside the except blocks: the SDK's errors carry the request with its token
 
         return with_backoff(once, self._wiring)
@@ -237,51 +228,3 @@ def _id_in(answer: Any, who: str) -> str:
     if not getattr(answer, "id", None):
         raise UnknownOutcomeError("garbage", f"{who}: Cloudflare answered without a record id")
     return str(answer.id)
-
-
-def _refusal(refused: sdk.APIStatusError, writes: bool, who: str) -> ProviderError:
-    """What a refusal means: its own codes first, then the HTTP status. Of the answer only numbers show."""
-    status = refused.status_code
-    codes = _codes(refused)
-    shown = f"{who}: Cloudflare answered {status}" + (f" ({', '.join(map(str, codes))})" if codes else "")
-    found = frozenset(codes)
-    if found & _DUPLICATES:
-        return StaleError(DUPLICATE, f"{shown}; it stands already and is read again")
-    if found & _GONE:
-        return StaleError(GONE, f"{shown}; the record is gone and is read again")
-    if found & _CONFLICTS:
-        return RefusedError("conflict", f"{shown}; remove the record of another type at that name")
-    if status == 429 or 971 in found:
-        wish = refused.response.headers.get("retry-after", "")
-        return UnavailableError("throttled", f"{shown}; too many requests", _seconds(wish))
-    if status in (401, 403) or found & _CREDENTIALS:
-        return RefusedError("credentials", f"{shown}; check the token: Zone Read and DNS Edit for this zone")
-    if status >= 500:
-        return _lost(f"{status}", writes, who, "server")
-    if status == 404:
-        return StaleError(GONE, f"{shown}; the record or zone is gone and is read again")
-    return RefusedError("plan", f"{shown}; check the service's record, TTL and addresses")
-
-
-def _codes(refused: sdk.APIStatusError) -> list[int]:
-    body = refused.body
-    errors = body.get("errors") if isinstance(body, dict) else None
-    found = [error.get("code") for error in errors or [] if isinstance(error, dict)]
-    return [code for code in found if isinstance(code, int)]
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
-
-
-def _trouble(trouble: sdk.APIConnectionError, writes: bool, who: str) -> ProviderError:
-    never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-    if isinstance(trouble.__cause__, never_sent):
-        return UnavailableError("unreachable", f"{who}: Cloudflare cannot be reached; check the network")
-    return _lost("no answer", writes, who, "no_answer")
-
-
-def _lost(came: str, writes: bool, who: str, code: str = "garbage") -> ProviderError:
-    if writes:
-        return UnknownOutcomeError(code, f"{who}: {came} from Cloudflare, so it may have happened or not")
-    return UnavailableError(code, f"{who}: {came} from Cloudflare")

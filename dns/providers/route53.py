@@ -7,7 +7,6 @@ batch, so it fails as a whole when the old one is not what the plan was made fro
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +15,6 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
 
 from dns.core.model import (
     DEFAULT,
@@ -41,13 +32,13 @@ from dns.errors import (
     RefusedError,
     SettingsError,
     StaleError,
-    UnavailableError,
     UnknownOutcomeError,
 )
 from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
 from dns.providers.port import Answer, Wiring
 from dns.providers.record_by_record import must_be_values, what
+from dns.providers.route53_errors import failure_of
 from dns.providers.rows import value_of
 
 T = TypeVar("T")
@@ -57,22 +48,9 @@ MAX_PAGES = 1000
 TTL_MAX = 2**31 - 1
 MAX_VALUES = 400  # values in one set; more than 8 answers do not fit into every UDP packet
 
-for _name in ("boto3", "botocore", "s3transfer"):  # at DEBUG they write requests with key id and signature
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger(_name).propagate = False
 
-_NOT_AS_PLANNED = re.compile(r"already exists|not found|do not match", re.IGNORECASE)
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _POLICIES = ("SetIdentifier", "AliasTarget", "TrafficPolicyInstanceId")
-_CREDENTIALS = (
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-)
-_RIGHTS = ("AccessDenied", "AccessDeniedException", "OptInRequired")
-_THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
-_SERVER = ("InternalError", "ServiceUnavailable", "InternalFailure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,21 +213,9 @@ class Route53:
             failure: ProviderError
             try:
                 return send()
-            except ClientError as refused:
-                failure = _refusal(refused, writes, who)
-            except (NoCredentialsError, PartialCredentialsError):
-                failure = RefusedError(
-                    "credentials", f"{who}: no AWS credentials; set access_key_id or a role"
-                )
-            except (EndpointConnectionError, ConnectTimeoutError):
-                failure = UnavailableError(
-                    "unreachable", f"{who}: Route 53 cannot be reached; check the network"
-                )
-            except BotoCoreError as trouble:
-                failure = _lost(f"no answer ({type(trouble).__name__})", "no_answer", writes, who)
-            except Exception as surprise:  # noqa: BLE001 - garbage in an answer surfaces as anything
-                failure = _lost(f"no sense ({type(surprise).__name__})", "garbage", writes, who)
-            raise failure  # outside the except blocks: nothing of the SDK's errors is chained
+            except Exception as trouble:  # noqa: BLE001 - garbage in an answer surfaces as anything
+                failure = failure_of(trouble, writes, who)
+            raise failure  # outside the except block: nothing of the SDK's errors is chained
 
         return with_backoff(once, self._wiring)
 
@@ -286,33 +252,3 @@ def _records(row: Mapping[str, Any]) -> tuple[Record, ...]:
         return (Record(canonical_name(str(alias["DNSName"])), 0, foreign=True),)
     values = [value_of(str(row["Type"]), str(r["Value"])) for r in row.get("ResourceRecords", [])]
     return tuple(Record(value, int(row.get("TTL", 0)), foreign=foreign) for value in values)
-
-
-def _refusal(refused: ClientError, writes: bool, who: str) -> ProviderError:
-    """What a refusal means. Of the answer only the code is shown: a message may quote the signed request."""
-    code = str(refused.response.get("Error", {}).get("Code", ""))[:60]
-    status = int(refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    shown = f"{who}: Route 53 answered {code or status}"
-    if code.startswith(_CREDENTIALS) or code == "MissingAuthenticationToken":
-        return RefusedError(
-            "credentials", f"{shown}; check the keys of this provider, and this machine's clock"
-        )
-    if code in _RIGHTS:
-        return RefusedError("rights", f"{shown}; grant route53:ChangeResourceRecordSets and the List actions")
-    if code in _THROTTLED or status == 429:
-        return UnavailableError("throttled", f"{shown}; lower requests_per_second if this goes on")
-    if code == "PriorRequestNotComplete":
-        return UnavailableError("busy", f"{shown}; an earlier change is still being carried out")
-    if code == "NoSuchHostedZone":
-        return StaleError("gone", f"{shown}; the zone is read again")
-    if code == "InvalidChangeBatch" and _NOT_AS_PLANNED.search(str(refused)):
-        return StaleError("changed", f"{shown}; the set is not what the plan was made from")
-    if status >= 500 or code in _SERVER:
-        return _lost(code or str(status), "server", writes, who)
-    return RefusedError("plan", f"{shown}; check the service's record, TTL and addresses")
-
-
-def _lost(came: str, code: str, writes: bool, who: str) -> ProviderError:
-    if writes:
-        return UnknownOutcomeError(code, f"{who}: {came} from Route 53, so it may have happened or not")
-    return UnavailableError(code, f"{who}: {came} from Route 53")
