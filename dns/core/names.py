@@ -5,6 +5,7 @@ Asks nobody.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 
 def canonical_name(name: str) -> str:
@@ -41,6 +42,7 @@ def address_type(value: str) -> str:
     return "AAAA" if ipaddress.ip_address(value).version == 6 else "A"
 
 
+@lru_cache(maxsize=8192)
 def canonical_value(record_type: str, value: str) -> str:
     """The one spelling of a value, so that two spellings of one address are never two records.
 

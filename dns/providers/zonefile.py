@@ -93,6 +93,7 @@ class ZoneFile:
         self._template = Path(settings.template) if settings.template else None
         self._reload = tuple(settings.reload or ())
         self._run = wiring.run
+        self._parsed_files: dict[Path, tuple[tuple[int, ...], _File]] = {}
         self._serials: dict[Path, int] = {}  # so that a file deleted by hand does not count backwards
 
     def capabilities(self, zone: str) -> Capabilities:
@@ -176,13 +177,19 @@ class ZoneFile:
         return sorted(found, key=lambda pair: (pair[0] != DEFAULT, pair[0]))
 
     def _read(self, path: Path, zone: str) -> _File:
+        """What the file says; parsed again only when it is another file than last time."""
         try:
-            text = path.read_text("utf-8")
+            stat = path.stat()
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+            known = self._parsed_files.get(path)
+            if known is None or known[0] != seen:
+                known = (seen, self._parsed(path.read_text("utf-8"), path, zone))
+                self._parsed_files[path] = known
         except FileNotFoundError:
             return _File()
         except (OSError, UnicodeDecodeError) as error:
             raise UnavailableError("file", f"{self._who(zone)}: {path} cannot be read: {error}") from error
-        return self._parsed(text, path, zone)
+        return known[1]
 
     def _parsed(self, text: str, path: Path, zone: str) -> _File:
         first, _, _ = text.partition("\n")

@@ -376,3 +376,29 @@ def test_a_disabled_twin_of_a_record_goes() -> None:
     made.reconcile()
     assert [r.id for r in made.provider.sets[WWW]] != ["twin"]
     assert made.values() == [A]
+
+
+def test_a_freeze_between_two_operations_stops_the_rest() -> None:
+    made = world("a", "b", "c")
+    around = [Context(), Context(frozen="maintenance")]
+    done = made.executor.reconcile(
+        ZONE,
+        made.services,
+        lambda: made.nodes,
+        lambda planned: around.pop(0),
+        interrupted=lambda: made.provider.writes == 1,
+    )
+    assert made.provider.writes == 1
+    assert "maintenance" in (done.held or "")
+    assert (len(done.entries), made.values()) == (1, [A])
+
+
+def test_a_listing_that_lags_behind_does_not_make_our_record_a_stranger() -> None:
+    made = world("a", able=WITHOUT_REMARKS)
+    real = made.provider.observe
+    before = real(ZONE, frozenset({WWW.name}))
+    made.provider.observe = lambda zone, names: before  # type: ignore[method-assign]
+    made.reconcile()
+    made.provider.observe = real  # type: ignore[method-assign]
+    done = made.reconcile()
+    assert (done.sets_held, done.entries, made.values()) == ({}, (), [A])
