@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from app.config.flow import block, entry, inline
+from app.config.lines import Lines
 from app.config.tree import Loc, dotted
 from app.config.yaml_text import plain_value, shield, unshield
 
@@ -64,40 +65,7 @@ class _Step:
         self.node, self.key = node, key
 
 
-class _Text:
-    """Text by lines."""
-
-    def __init__(self, text: str, newline: str) -> None:
-        self.text, self.newline = text, newline
-
-    def line_start(self, index: int) -> int:
-        """Where the line that ``index`` is in begins."""
-        return self.text.rfind("\n", 0, index) + 1
-
-    def line_end(self, index: int) -> int:
-        """Just behind the break of the line that ``index`` is in."""
-        found = self.text.find("\n", index)
-        return len(self.text) if found < 0 else found + 1
-
-    def past_comments(self, index: int, column: int) -> int:
-        """The last line, from that of ``index`` on, of the comments right below that are indented deeper than
-        ``column``; as an index into it.
-        """
-        at = self.line_end(index)
-        while _is_comment_below(self.text[at : self.line_end(at)], column):
-            at = self.line_end(at)
-        return max(at - 1, 0)
-
-    def lines_after(self, index: int, lines: list[str]) -> str:
-        """The text with whole lines put behind the line that ``index`` is in."""
-        at = self.line_end(index)
-        head = self.text[:at]
-        if head and not head.endswith("\n"):
-            head += self.newline
-        return head + "".join(line + self.newline for line in lines) + self.text[at:]
-
-
-class _Document(_Text):
+class _Document(Lines):
     """One text with the spans of its values. The text must be YAML and a map."""
 
     def __init__(self, text: str) -> None:
@@ -212,7 +180,7 @@ class _Document(_Text):
         if not self._starts_line(step.key):
             return self.replaced(step, value)
         colon = self._colon(step.key)
-        bare = _Text(self.text[:colon] + self.text[self._end(step) :], self.newline)
+        bare = Lines(self.text[:colon] + self.text[self._end(step) :], self.newline)
         return bare.lines_after(bare.past_comments(colon, step.key.start_mark.column), lines)
 
     def _after(self, index: int, column: int, lines: list[str]) -> str:
@@ -277,9 +245,3 @@ def _is_null(node: Node) -> bool:
 
 def _is_flow(node: Node) -> bool:
     return isinstance(node, MappingNode | SequenceNode) and bool(node.flow_style)
-
-
-def _is_comment_below(line: str, column: int) -> bool:
-    """Whether the line holds nothing but a comment indented deeper than the column."""
-    bare = line.lstrip()
-    return bare.startswith("#") and len(line) - len(bare) > column

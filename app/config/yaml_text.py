@@ -16,7 +16,8 @@ from ruamel.yaml.reader import ReaderError
 from app.config.errors import Problem
 from app.config.tree import Content, Item, Loc, Place, Scalar, dotted
 
-_REFERENCE = re.compile(r"\$\{([^{}\n]*)\}")
+# no quotes or blanks: in {a: '${'} the last brace is the map's
+_REFERENCE = re.compile(r"\$\{([A-Za-z0-9_.:?+=-]*)\}")
 _SHIELDED = re.compile("\\$\ue000([^{}\n\ue000\ue001]*)\ue001")
 
 

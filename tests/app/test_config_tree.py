@@ -161,6 +161,13 @@ def test_a_reference_may_stand_unquoted_inside_braces() -> None:
     assert document.plain() == {"a": {"id": "${X}", "n": ["${Y}", 2]}}
 
 
+@pytest.mark.parametrize("text", ["{a: '${'}", '{a: "${", b: 1}', "{a: '$${X}'}", "[${X}, '}']"])
+def test_a_brace_in_quotes_is_no_reference(text: str) -> None:
+    document, problems = read(f"x: {text}\n", "f.yml")
+    assert document is not None
+    assert not problems
+
+
 @given(st.text("${}XY\nab "))
 def test_shielding_keeps_length_and_is_undone(text: str) -> None:
     assert len(shield(text)) == len(text)
