@@ -39,7 +39,7 @@ class Fault:
 
     kind: error (``http``, ``code``, ``message``) · html (a 502 page) · silence (no answer until the server
     stops) · reset (closed, nothing done) · lost (done, then closed) · lost-silent (done, then silence) ·
-    empty (200, no body) · cut (a listing without its last ``drop`` records, the total unchanged).
+    body (200 and `body`) · cut (a listing without its last ``drop`` records, the total unchanged).
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Fault:
     code: str = "Throttling.User"
     message: str = "Request was denied due to user flow control."
     drop: int = 1
+    body: bytes = b""
 
 
 class AliDns:
@@ -273,8 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
                 b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
                 "text/html",
             )
-        elif kind == "empty":
-            self._send(200, b"", "application/json")
+        elif fault and kind == "body":
+            self._send(200, fault.body, "application/json")
         elif kind in {"reset", "silence"}:
             self._lose(kind == "silence")
         else:

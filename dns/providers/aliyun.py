@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dns.core.model import Capabilities, Observed, Operation, qualified_name
+from dns.core.model import Capabilities, Observed, Operation
 from dns.errors import ProviderError, RefusedError, SettingsError
 from dns.providers.aliyun_client import AliyunClient, Endpoint
 from dns.providers.aliyun_operations import AliyunRequests
@@ -96,10 +96,10 @@ class Aliyun:
         The whole zone: RRKeyWord also finds names that merely contain the word, and one listing for each name
         would be many. Raises `ProviderError`.
         """
-        asked = {"DomainName": zone}
-        listing = self.listing("DescribeDomainRecords", asked, ZONE_PAGE_SIZE, f"{self.name}: reading {zone}")
-        rows = [row for row in listing.rows if qualified_name(str(row["RR"]), zone) in names]
-        return Observed(record_sets(rows, lambda row: record_of(row, zone)), listing.complete, listing.why)
+        who = f"{self.name}: reading {zone}"
+        listing = self.listing("DescribeDomainRecords", {"DomainName": zone}, ZONE_PAGE_SIZE, who)
+        sets = record_sets(listing.rows, lambda row: record_of(row, zone), names, who)
+        return Observed(sets, listing.complete, listing.why)
 
     def apply(self, operation: Operation) -> Answer:
         """Carries out one operation; `record_by_record` says what happens after a lost answer."""

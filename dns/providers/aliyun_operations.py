@@ -16,6 +16,7 @@ from dns.errors import ProviderError, UnavailableError, UnknownOutcomeError
 from dns.providers.aliyun_records import content, record_of, set_of
 from dns.providers.paging import Listing
 from dns.providers.record_by_record import what
+from dns.providers.rows import records_at
 
 NAME_PAGE_SIZE = 100
 
@@ -84,8 +85,8 @@ class AliyunRequests:
         found = self._account.listing("DescribeSubDomainRecords", asked, NAME_PAGE_SIZE, what(operation))
         if not found.complete:
             raise UnavailableError("cut_short", f"{what(operation)}: {found.why}")
-        records = (record_of(row, operation.zone.zone) for row in found.rows)
-        return [record for key, record in records if key == operation.key]
+        zone = operation.zone.zone
+        return records_at(found.rows, lambda row: record_of(row, zone), operation.key, what(operation))
 
     def _set_weight(self, operation: Operation, record_id: str, weight: int) -> None:
         wanted = {"RecordId": record_id, "Weight": weight}

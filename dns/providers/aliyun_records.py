@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dns.core.model import Operation, Record, RecordKey, qualified_name, relative_name
+from dns.core.model import Operation, Record, RecordKey, relative_name
 from dns.errors import UnavailableError
 from dns.providers.paging import Page
-from dns.providers.rows import Row, Spelling, value_of
+from dns.providers.rows import Row, Spelling, name_in_zone, value_of
 
 # AliDNS's codes happen to be Lockstep's words; any other code passes as it is, for the set is open.
 LINES = Spelling({word: word for word in ("default", "telecom", "unicom", "mobile", "edu", "oversea")})
@@ -53,7 +53,7 @@ def id_of(row: Row) -> str:
 
 def record_of(row: Row, zone: str) -> tuple[RecordKey, Record]:
     """A listed record. Status is compared without its case, which varies; locked is not ours to change."""
-    name = qualified_name(str(row["RR"]), zone)
+    name = name_in_zone(str(row["RR"]), zone)
     key = RecordKey(name, str(row["Type"]), LINES.ours(str(row.get("Line", "default"))))
     return key, Record(
         value_of(key.type, str(row["Value"])),

@@ -28,7 +28,7 @@ from dns.providers.cloudflare_errors import lost, refusal_of, trouble_of
 from dns.providers.paging import Listing, Page, read_pages
 from dns.providers.port import Answer, Wiring
 from dns.providers.record_by_record import RecordByRecord, what
-from dns.providers.rows import Row, record_sets, value_of
+from dns.providers.rows import Row, record_sets, records_at, value_of
 
 T = TypeVar("T")
 
@@ -80,9 +80,9 @@ class Cloudflare:
 
     def observe(self, zone: str, names: frozenset[str]) -> Observed:
         """Every record at these names, from one listing of the zone. Raises `ProviderError`."""
-        listing = self._list(zone, {}, f"{self.name}: reading {zone}")
-        rows = [row for row in listing.rows if canonical_name(str(row["name"])) in names]
-        return Observed(record_sets(rows, _record), listing.complete, listing.why)
+        who = f"{self.name}: reading {zone}"
+        listing = self._list(zone, {}, who)
+        return Observed(record_sets(listing.rows, _record, names, who), listing.complete, listing.why)
 
     def apply(self, operation: Operation) -> Answer:
         """Carries out one operation; `record_by_record` says what happens after a lost answer."""
@@ -140,7 +140,7 @@ class Cloudflare:
         found = self._list(operation.zone.zone, narrowed, what(operation))
         if not found.complete:
             raise UnavailableError("cut_short", f"{what(operation)}: {found.why}")
-        return [record for where, record in map(_record, found.rows) if where == key]
+        return records_at(found.rows, _record, key, what(operation))
 
     # Requests
 

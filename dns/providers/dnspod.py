@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dns.core.model import Capabilities, Observed, Operation, Record, RecordKey, qualified_name, relative_name
+from dns.core.model import Capabilities, Observed, Operation, Record, RecordKey, relative_name
 from dns.errors import RefusedError, SettingsError, StaleError, UnavailableError, UnknownOutcomeError
 from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
@@ -17,7 +17,7 @@ from dns.providers.dnspod_client import DnspodClient
 from dns.providers.paging import Listing, Page, read_pages
 from dns.providers.port import Answer, Wiring
 from dns.providers.record_by_record import RecordByRecord, what
-from dns.providers.rows import Row, Spelling, record_sets, value_of
+from dns.providers.rows import Row, Spelling, name_in_zone, record_sets, records_at, value_of
 
 PAGE_SIZE = 3000
 TTL_MIN, TTL_MAX = 1, 604800  # the free plan from 600 on; the API says so itself
@@ -85,9 +85,10 @@ class Dnspod:
 
     def observe(self, zone: str, names: frozenset[str]) -> Observed:
         """Every record at these names, from one listing of the zone. Raises `ProviderError`."""
-        listing = self._list(zone, f"{self.name}: reading {zone}")
-        rows = [row for row in listing.rows if qualified_name(str(row["Name"]), zone) in names]
-        return Observed(record_sets(rows, lambda row: _record(row, zone)), listing.complete, listing.why)
+        who = f"{self.name}: reading {zone}"
+        listing = self._list(zone, who)
+        sets = record_sets(listing.rows, lambda row: _record(row, zone), names, who)
+        return Observed(sets, listing.complete, listing.why)
 
     def apply(self, operation: Operation) -> Answer:
         """Carries out one operation; `record_by_record` says what happens after a lost answer."""
@@ -150,7 +151,7 @@ class Dnspod:
         # In a narrowed listing TotalCount may be the zone's; ListCount is what was sent.
         if len(rows) != (answer.get("RecordCountInfo") or {}).get("ListCount") or len(rows) == PAGE_SIZE:
             raise UnavailableError("cut_short", f"{what(operation)}: the listing of the set is not whole")
-        return [record for where, record in (_record(row, zone) for row in rows) if where == key]
+        return records_at(rows, lambda row: _record(row, zone), key, what(operation))
 
     # Requests
 
@@ -196,7 +197,7 @@ def _page_of(answer: Mapping[str, Any], who: str) -> Page:
 
 
 def _record(row: Row, zone: str) -> tuple[RecordKey, Record]:
-    name = qualified_name(str(row["Name"]), zone)
+    name = name_in_zone(str(row["Name"]), zone)
     key = RecordKey(name, str(row["Type"]), LINES.ours(str(row.get("Line", "默认"))))
     return key, Record(
         value_of(key.type, str(row["Value"])),

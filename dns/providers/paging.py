@@ -41,8 +41,12 @@ def read_pages(fetch: Callable[[int], Page], id_of: Callable[[Row], str]) -> Lis
             return _cut(rows, f"the number of records changed from {total} to {page.total} while it was read")
         total = page.total
         for row in page.rows:
-            if rows.setdefault(id_of(row), row) is not row:
-                return _cut(rows, f"record {id_of(row)} came twice")
+            try:
+                identity = id_of(row)
+            except (KeyError, TypeError, AttributeError):
+                return _cut(rows, "a record came without an id")
+            if rows.setdefault(identity, row) is not row:
+                return _cut(rows, f"record {identity} came twice")
         if not page.rows or (total is not None and len(rows) >= total):
             break
     if total is not None and len(rows) != total:

@@ -112,10 +112,10 @@ class Route53:
         rows, why = self._list(zone, who)
         sets: dict[RecordKey, RecordSet] = {}
         for row in rows:
-            key = RecordKey(_name_of(row), str(row["Type"]), DEFAULT)
+            key, records = RecordKey(_name_of(row), str(row["Type"]), DEFAULT), _records(row)
             if key.name in names:
                 before = sets[key].records if key in sets else ()
-                sets[key] = RecordSet(key, before + _records(row))
+                sets[key] = RecordSet(key, before + records)
         return Observed(sets, not why, why)
 
     def apply(self, operation: Operation) -> Answer:

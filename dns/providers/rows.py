@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from dns.core.model import Record, RecordKey, RecordSet, canonical_value
+from dns.core.model import Record, RecordKey, RecordSet, canonical_value, qualified_name
+from dns.errors import UnavailableError
 
 Row = Mapping[str, Any]
+Listed = tuple[RecordKey, Record]
 
 
 class Spelling:
@@ -34,12 +36,40 @@ def value_of(record_type: str, text: str) -> str:
         return text
 
 
+def name_in_zone(relative: str, zone: str) -> str:
+    """The full name of a listed record; one that is no name stays recognisable, for it stands there all the same."""
+    try:
+        return qualified_name(relative, zone)
+    except UnicodeError:
+        return f"{relative}.{zone}".lower()
+
+
 def record_sets(
-    rows: Iterable[Row], record_of: Callable[[Row], tuple[RecordKey, Record]]
+    rows: Iterable[Row], record_of: Callable[[Row], Listed], names: frozenset[str], who: str
 ) -> dict[RecordKey, RecordSet]:
-    """The rows as record sets, records in the order they came."""
+    """The rows at these names as record sets, records in the order they came.
+
+    Raises UnavailableError for a row that is none: a listing with one cannot be trusted in the others either.
+    """
     sets: dict[RecordKey, list[Record]] = {}
-    for row in rows:
-        key, record = record_of(row)
-        sets.setdefault(key, []).append(record)
+    for key, record in _listed(rows, record_of, who):
+        if key.name in names:
+            sets.setdefault(key, []).append(record)
     return {key: RecordSet(key, tuple(records)) for key, records in sets.items()}
+
+
+def records_at(
+    rows: Iterable[Row], record_of: Callable[[Row], Listed], key: RecordKey, who: str
+) -> list[Record]:
+    """The rows of one set. Raises as `record_sets` does."""
+    return [record for where, record in _listed(rows, record_of, who) if where == key]
+
+
+def _listed(rows: Iterable[Row], record_of: Callable[[Row], Listed], who: str) -> Iterator[Listed]:
+    for row in rows:
+        try:
+            listed = record_of(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as flaw:
+            text = f"{who}: the listing holds a record that is none ({type(flaw).__name__})"
+            raise UnavailableError("garbage", text) from None
+        yield listed

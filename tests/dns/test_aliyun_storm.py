@@ -23,7 +23,7 @@ WRITES = (
 values = st.lists(st.sampled_from(VALUES), min_size=1, max_size=4, unique=True)
 faults = st.lists(
     st.tuples(
-        st.sampled_from(["error", "html", "reset", "lost", "empty"]),
+        st.sampled_from(["error", "html", "reset", "lost", "body"]),
         st.sampled_from([*WRITES, "DescribeDomainRecords", "DescribeSubDomainRecords"]),
         st.integers(1, 5),
     ),

@@ -141,7 +141,7 @@ def test_an_html_page_in_answer_to_a_read_is_tried_again_and_then_unavailable(al
     assert failure.value.code == "server"
 
 
-@pytest.mark.parametrize("kind", ["html", "empty", "reset", "silence"])
+@pytest.mark.parametrize("kind", ["html", "body", "reset", "silence"])
 def test_a_write_whose_answer_is_none_is_never_sent_again(ali: Stand, kind: str) -> None:
     ali.server.fail(kind, "AddDomainRecord")
     with pytest.raises(UnknownOutcomeError) as doubt:
@@ -282,7 +282,7 @@ def _everything_goes_wrong(ali: Stand) -> list[str]:
         ("error", {"http": 404, "code": "InvalidAccessKeyId.NotFound", "message": ali.account.key_id}),
         ("error", {"http": 400, "code": f"Weird {ali.account.secret}", "message": f"x:{ali.account.secret}"}),
         ("error", {"http": 400, "code": "SignatureDoesNotMatch", "message": "bare"}),
-        ("html", {}), ("empty", {}), ("reset", {}), ("silence", {}), ("lost", {}),
+        ("html", {}), ("body", {}), ("reset", {}), ("silence", {}), ("lost", {}),
     ):  # fmt: skip
         ali.server.fail(kind, times=1, **more)
         try:
@@ -336,3 +336,46 @@ def test_a_record_without_an_id_is_looked_up_before_it_is_replaced(ali: Stand) -
     ali.account.put("www", "A", A, "telecom")
     ali.replace(Record(A, 600), value=B)
     assert ali.account.values("www", line="telecom") == {B}
+
+
+GARBAGE = [
+    "",
+    "[]",
+    "null",
+    "7",
+    '"x"',
+    "{}",
+    '{"RequestId": "r"}',
+    '{"RequestId": "r", "TotalCount": 0}',
+    '{"RequestId": "r", "TotalCount": "many", "DomainRecords": {"Record": []}}',
+    '{"RequestId": "r", "TotalCount": 0, "DomainRecords": {"Record": null}}',
+    '{"RequestId": "r", "TotalCount": 1, "DomainRecords": {"Record": [{"RecordId": "1"}]}}',
+    '{"RequestId": "r", "TotalCount": 1, "DomainRecords": {"Record": [{"RecordId": "1", "RR": "www", "Type": "A"}]}}',
+]
+
+
+@pytest.mark.parametrize("body", [*(text.encode() for text in GARBAGE), b"\xff\xfe", b"{" * 5000])
+def test_a_listing_that_is_none_is_never_empty(ali: Stand, body: bytes) -> None:
+    ali.server.fail("body", times=9, body=body)
+    with pytest.raises(UnavailableError):
+        ali.read()
+
+
+@pytest.mark.parametrize(
+    "record", ["null", "7", '{"RR": "www"}', '{"RecordId": null, "RR": "www", "Type": "A", "TTL": "x"}']
+)
+def test_a_listing_with_a_record_that_is_none_is_never_complete(ali: Stand, record: str) -> None:
+    body = f'{{"RequestId": "r", "TotalCount": 1, "DomainRecords": {{"Record": [{record}]}}}}'
+    ali.server.fail("body", times=9, body=body.encode())
+    try:
+        complete = ali.provider.observe("example.com", frozenset({WWW.name})).complete
+    except UnavailableError:
+        complete = False
+    assert not complete
+
+
+def test_a_name_that_is_no_name_does_not_break_the_reading(ali: Stand) -> None:
+    ali.account.put("a..b", "A", A, "telecom")
+    ali.account.put("ü" * 70, "A", A, "telecom")
+    ali.account.put("www", "A", B, "telecom")
+    assert [r.value for r in ali.read()] == [B]
