@@ -179,6 +179,20 @@ class Notice:
         )
 
 
+def text_notice(
+    identity: str, kind: NoticeKind, text: str, at: float, name: str, severity: Severity = Severity.INFO
+) -> Notice:
+    """A notice that is only a text, its first line the title: for tests of a channel and for hooks."""
+    return Notice(identity, kind, Condition.SYSTEM, severity, at, (), identity, (), name, text)
+
+
+def test_notice(identity: str, channel: str, at: float, name: str) -> Notice:
+    """What ``flask alerts test`` sends."""
+    return text_notice(
+        identity, NoticeKind.TEST, f"A test of the channel {channel}: nothing is wrong.", at, name
+    )
+
+
 def item_to_json(item: Item) -> dict[str, Any]:
     """Plain values of an item."""
     return {

@@ -24,11 +24,12 @@ from app.alerts.model import (
     Condition,
     Delivery,
     Mistake,
-    Notice,
     NoticeKind,
     Severity,
     Signal,
     Silence,
+    test_notice,
+    text_notice,
 )
 from app.alerts.outbox import Outbox, Report
 from app.alerts.routes import Routes
@@ -156,12 +157,13 @@ class Alerts:
 
     def tell(self, text: str, channels: Sequence[str], severity: Severity = Severity.INFO) -> None:
         """Queues a text for these channels, past conditions and routes: for hooks that name a channel."""
-        self.outbox.put(self._plain(NoticeKind.HOOK, text, severity), channels)
+        notice = text_notice(self._new_id(), NoticeKind.HOOK, text, self._clock(), self._name(), severity)
+        self.outbox.put(notice, channels)
 
     def test(self, channel: str) -> Delivery:
         """Tries a channel now, in the caller's thread. Raises KeyError when there is no such channel."""
-        text = f"A test of the channel {channel}: nothing is wrong."
-        return self.outbox.tell_now(self._plain(NoticeKind.TEST, text, Severity.INFO), channel)
+        notice = test_notice(self._new_id(), channel, self._clock(), self._name())
+        return self.outbox.tell_now(notice, channel)
 
     def step(self) -> None:
         """Everything the thread does when woken; also for tests and commands without a thread."""
@@ -189,11 +191,9 @@ class Alerts:
             self._store_fails = True
             self.outbox.keep(entries)
 
-    def _plain(self, kind: NoticeKind, text: str, severity: Severity) -> Notice:
-        identity = self._new_id()
+    def _name(self) -> str:
         with self._lock:
-            name = self._book.rules.name
-        return Notice(identity, kind, Condition.SYSTEM, severity, self._clock(), (), identity, (), name, text)
+            return self._book.rules.name
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -108,6 +108,7 @@ def world(kind: str, mood: str, receiver: Receiver, folder: Path, box: Mailbox, 
     url = f"http://127.0.0.1:1/?access_token={SECRET}" if mood == "away" else url
     options = {"kind": kind, "url": SecretStr(url), "timeout": LIMIT if mood == "hangs" else 20}
     if kind == "apprise":
+        pytest.importorskip("apprise")
         # rto: what Apprise gives up waits for its thread, so that none outlives the test
         limit = "&rto=2" if mood == "hangs" else ""
         options |= {"urls": [SecretStr(url.replace("http://", "json://") + limit)]}
@@ -382,6 +383,7 @@ def test_a_program_that_fails_is_tried_again_with_what_it_said() -> None:
 
 
 def test_apprise_tells_only_those_again_that_were_not_told(receiver: Receiver) -> None:
+    pytest.importorskip("apprise")
     with http_receiver() as other:
         other.says(Say(b"no", 500), Say(b"{}"))
         urls = [receiver.url.replace("http", "json"), other.url.replace("http", "json")]
@@ -395,6 +397,7 @@ def test_apprise_tells_only_those_again_that_were_not_told(receiver: Receiver) -
 
 
 def test_a_url_apprise_does_not_know_is_refused_for_good() -> None:
+    pytest.importorskip("apprise")
     delivery = make_channel("c", {"kind": "apprise", "urls": [f"pigeon://{SECRET}"]}).send(notice())
     assert (delivery.ok, delivery.permanent) == (False, True)
     assert SECRET not in delivery.detail
