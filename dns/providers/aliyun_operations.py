@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from dns.core.model import Operation, Record, RecordKey
-from dns.errors import ProviderError, UnavailableError, UnknownOutcomeError
+from dns.errors import ProviderError, RefusedError, StaleError, UnavailableError, UnknownOutcomeError
 from dns.providers.aliyun_records import content, record_of, set_of
 from dns.providers.paging import Listing
 from dns.providers.record_by_record import what
@@ -59,16 +59,20 @@ class AliyunRequests:
         self._write("DeleteDomainRecord", {"RecordId": record_id}, operation)
 
     def finish(self, operation: Operation, record_id: str, old: Record | None, new: Record) -> Sequence[str]:
-        """Status, weight and remark. A fresh record answers already, so its weight is no reason to fail."""
+        """Status, weight and remark.
+
+        A value that is new answers already, so its weight is no reason to fail: the next reading shows it. And
+        a refusal then would be wrong, for it says that nothing happened and the old value still stands.
+        """
         notes: list[str] = []
+        fresh = old is None or old.value != new.value
         if old is not None and old.enabled != new.enabled:
-            status = {"RecordId": record_id, "Status": "Enable" if new.enabled else "Disable"}
-            self._write("SetDomainRecordStatus", status, operation)
+            self._set_status(operation, record_id, new, fresh)
         if new.weight is not None and (old is None or new.weight != old.weight):
             try:
                 self._set_weight(operation, record_id, new.weight)
             except ProviderError as error:
-                if old is not None:
+                if not fresh:
                     raise
                 notes.append(f"its weight was not set ({error})")
         if new.remark and (old is None or new.remark != old.remark):
@@ -87,6 +91,15 @@ class AliyunRequests:
             raise UnavailableError("cut_short", f"{what(operation)}: {found.why}")
         zone = operation.zone.zone
         return records_at(found.rows, lambda row: record_of(row, zone), operation.key, what(operation))
+
+    def _set_status(self, operation: Operation, record_id: str, new: Record, fresh: bool) -> None:
+        status = {"RecordId": record_id, "Status": "Enable" if new.enabled else "Disable"}
+        try:
+            self._write("SetDomainRecordStatus", status, operation)
+        except (RefusedError, UnavailableError) as error:
+            if not fresh:
+                raise
+            raise StaleError("half", f"{error} (its value was changed before; it is read again)") from None
 
     def _set_weight(self, operation: Operation, record_id: str, weight: int) -> None:
         wanted = {"RecordId": record_id, "Weight": weight}

@@ -213,6 +213,24 @@ def test_a_weight_that_could_not_be_set_on_a_new_record_shows_in_the_next_readin
     assert refusal.value.code == "rights"
 
 
+def test_a_weight_refused_after_the_value_was_replaced_does_not_deny_the_replacement(ali: Stand) -> None:
+    ali.add(A)
+    ali.account.denied.add("SetDNSSLBStatus")
+    answer = ali.replace(ali.read()[0], value=B, weight=3)
+    assert "weight was not set" in answer.text
+    assert ali.account.values("www", line="telecom") == {B}
+
+
+def test_a_record_that_got_its_value_but_could_not_be_switched_on_is_for_a_new_plan(ali: Stand) -> None:
+    ali.account.put("www", "A", A, "telecom", status="DISABLE")
+    ali.account.denied.add("SetDomainRecordStatus")
+    with pytest.raises(StaleError):
+        ali.replace(ali.read()[0], value=B, enabled=True)
+    with pytest.raises(RefusedError) as refusal:
+        ali.replace(ali.read()[0], enabled=True)
+    assert refusal.value.code == "rights"
+
+
 def test_removing_goes_by_id_and_leaves_the_other_lines_of_the_name(ali: Stand) -> None:
     ali.add(A)
     ali.add(B, WWW._replace(line="unicom"))
