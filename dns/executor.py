@@ -152,7 +152,8 @@ class Executor:
         for key in (*planned.ownership.owned, *carried.touched):
             if after.knows(key):
                 published[key] = answering(after.records(key))
-        self._settle(planned, after, carried)
+        if self.provider.capabilities(planned.zone.zone).reads_back:
+            self._settle(planned, after, carried)
         return replace(
             so_far,
             sets_held={**plan.held, **carried.held},
@@ -187,6 +188,7 @@ def _completed(context: Context, planned: Planned, services: Sequence[Service]) 
         context,
         configured_names=frozenset(service.fqdn for service in services),
         evidence=planned.unfit,
+        no_nodes=not planned.facts,
         answering=sum(1 for values in planned.published.values() if values),
     )
 

@@ -131,7 +131,9 @@ class Planner:
         if self._provider.capabilities(key.zone).reads_back:
             return self._provider.observe(key.zone, names) if names else Observed()
         entries, _ = self.entries(key)
-        return Observed({k: RecordSet(k, entry.records) for k, entry in entries.items() if entry.records})
+        return Observed(
+            {k: RecordSet(k, found) for k, entry in entries.items() if (found := _believed(entry))}
+        )
 
     def read_again(self, planned: Planned) -> Observed:
         """What stands after the plan; incomplete when it cannot be read: the next pass will."""
@@ -154,6 +156,15 @@ class Planner:
         for record_key in new:
             self._ledger.settle(key, record_key, claimed[record_key], found[record_key].records)
         return tuple(new)
+
+
+def _believed(entry: Entry) -> tuple[Record, ...]:
+    """What the ledger says stands. What may stand, since an answer was lost, is not counted upon to
+    answer, and is therefore written again or taken away.
+    """
+    known = {r.value for r in entry.records}
+    perhaps = (Record(value, 0, enabled=False) for value in entry.intended if value not in known)
+    return (*entry.records, *perhaps)
 
 
 def answering(records: Sequence[Record]) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
-"""Chooses the records of one record set, with a reason for each record and each absence. It asks and
-writes nothing.
+"""Chooses the records of one record set, with a reason for each record and each absence. It writes nothing.
 
-    the first tier with an address that may answer                   its addresses none, and `fallback:
-    any`                                        every other node's that may answer none, but a node that
-    would count is unknown                     what stands, less what is known to be unfit none, and no
-    fit node has an address of this type at all         nothing none, `when_none_ready: withdraw`
-    nothing none, `when_none_ready: hold`                                    what stands none,
-    `when_none_ready: fallback`                                the service's own addresses
+    the first tier with an address that may answer               its addresses
+    none, and `fallback: any`                                    every other node's that may answer
+    none, but a node that would count is unknown                 what stands, less what is known unfit
+    none, and no fit node has an address of this type at all     nothing
+    none, `when_none_ready: withdraw`                            nothing
+    none, `when_none_ready: hold`                                what stands
+    none, `when_none_ready: fallback`                            the service's own addresses
 
 "May answer": known to be fit, or unknown and published already (unknown changes nothing). Of more than
 `max_answers`, those that stand already stay, then the order of the configuration counts.

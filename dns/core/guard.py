@@ -1,15 +1,17 @@
-"""Decides whether a plan may be carried out now. It changes no operation; it lets through or holds, with
-the reason.
+"""Decides whether a plan may be carried out now. It lets through or holds, with the reason, and changes
+no operation.
 
-    frozen by a person                      everything is held, until `flask dns unfreeze` cut off
-    everything is held, until somebody answers again the start's hold                        everything is
-    held, until every node is known or the time has passed the listing is not complete             held
-    set by set, by `diff` already a set of a service that is gone         held, until a person says `flask
-    dns apply --yes` the plan would withdraw too much        held, until a person says so: see below
+    frozen by a person                     everything is held, until `flask dns unfreeze`
+    cut off                                everything is held, until somebody answers again
+    the start's hold                       everything is held, until every node is known or time has passed
+    there is no node at all                everything is held, until a person says so
+    the listing is not complete            held set by set, by `diff` already
+    a set of a service that is gone        held, until a person says `flask dns apply --yes`
+    too much would go without evidence     everything is held, until a person says so
 
-"Too much": after it, more than `max_withdrawn_percent` of the names that answer now would answer nothing,
-and those are at least `min_withdrawn`. A percentage alone is blind for few names, a number alone for
-many; nodes that are known to be unfit are evidence and count in neither, since promise 3 wants them gone.
+"Too much": after it, more than `max_withdrawn_percent` of the sets that answer now would answer nothing,
+and those are at least `min_withdrawn`. A percentage alone is blind for few sets, a number alone for many.
+Nodes that are known to be unfit are evidence and count in neither, since promise 3 wants them gone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ from dataclasses import dataclass, field, replace
 
 from dns.core.diff import UNCLAIMED
 from dns.core.model import Action, Operation, Plan, RecordKey
+
+
+NO_NODES = (
+    "there is not one node: an empty list is a fault, not an order; `flask dns apply --yes` overrules it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Context:
     configured_names: frozenset[str] = frozenset()
     confirmed: bool = False
     evidence: Mapping[RecordKey, frozenset[str]] = field(default_factory=dict)
+    no_nodes: bool = False
     answering: int = 0
     """How many of our sets answer now."""
     rails: Rails = Rails()
@@ -83,6 +91,8 @@ def guard(plan: Plan, context: Context) -> Apply | Hold:
         return Hold(plan, why)
     if context.confirmed:
         return Apply(plan)
+    if context.no_nodes:
+        return Hold(plan, NO_NODES, True)
     remaining = _without_orphans(plan, context)
     if why := _too_much(remaining, context):
         return Hold(remaining, why, True)

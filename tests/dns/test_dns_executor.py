@@ -402,3 +402,33 @@ def test_a_listing_that_lags_behind_does_not_make_our_record_a_stranger() -> Non
     made.provider.observe = real  # type: ignore[method-assign]
     done = made.reconcile()
     assert (done.sets_held, done.entries, made.values()) == ({}, (), [A])
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [("b", [B]), ("", [])])
+def test_what_may_stand_at_a_provider_that_cannot_be_read_is_written_again_or_taken_away(
+    nodes: str, expected: list[str]
+) -> None:
+    made = world("a", able=replace(WHOLE_SETS, reads_back=False))
+    lost = UnknownOutcomeError("timeout", "no answer")
+
+    def lose(number: int, operation: Operation) -> None:
+        raise lost
+
+    made.provider.lose = lose
+    assert not made.reconcile().applied
+    made.provider.lose = lambda n, o: None
+    made.nodes = [node("a", False), *(node(name) for name in nodes)]
+    made.reconcile()
+    assert made.values() == expected
+    assert made.reconcile().entries == ()
+
+
+def test_no_nodes_at_all_is_a_fault_and_changes_nothing() -> None:
+    made = world("a")
+    made.reconcile()
+    made.nodes = []
+    done = made.reconcile()
+    assert "not one node" in (done.held or "")
+    assert made.values() == [A]
+    made.reconcile(context=Context(confirmed=True))
+    assert made.values() == []
