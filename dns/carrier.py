@@ -1,13 +1,13 @@
 """Carries out a plan, operation by operation, in its order. It plans nothing and repeats nothing.
 
-the facts changed, and a set still to come should be otherwise     the rest is dropped it removes, and
-its set would be left without an answer            left out, unless nothing is wanted there it adds
-the intent is stored first accepted                                                           the
-ledger learns what stands refused, and it was to take something away                         the
-removal alone, if it may the answer was lost                                                the set is
-read, and that counts stale                                                              the rest is
-dropped five failures in a row                                             the rest waits for the next
-pass
+the facts changed, and a set still to come should differ     the rest is dropped
+it removes, and its set would be left without an answer      left out, unless nothing is wanted there
+it adds                                                      the intent is stored first
+accepted                                                     the ledger learns what stands
+refused, and it was to take something away                   the removal alone, if it may
+the answer was lost                                          the set is read, and that counts
+stale                                                        the rest is dropped
+five failures in a row                                       the rest waits for the next pass
 """
 
 from __future__ import annotations

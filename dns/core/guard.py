@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from dns.core.diff import UNCLAIMED
 from dns.core.model import Action, Operation, Plan, RecordKey
 
-
 NO_NODES = (
     "there is not one node: an empty list is a fault, not an order; `flask dns apply --yes` overrules it"
 )
