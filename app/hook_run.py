@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from app.alerts.channels.contract import hide
+from app.alerts.channels.contract import hide, url_secrets
 from app.happening import Happening, Trigger
 from dns.fetch import FetchError, fetch, origin
 from dns.process import plain_environment, run_program
@@ -91,8 +91,15 @@ def post(spec: HookSpec, happening: Happening) -> HookResult:
             proxies=True,
         )
     except FetchError as error:
-        return HookResult(spec.label, happening, False, hide(str(error), spec.url), time.monotonic() - began)
+        return HookResult(
+            spec.label, happening, False, hide(str(error), *url_secrets(spec.url)), time.monotonic() - began
+        )
     detail = f"{origin(spec.url)} answered with status {answer.status}"
     return HookResult(
-        spec.label, happening, answer.ok, detail, time.monotonic() - began, hide(answer.text, spec.url)
+        spec.label,
+        happening,
+        answer.ok,
+        detail,
+        time.monotonic() - began,
+        hide(answer.text, *url_secrets(spec.url)),
     )

@@ -48,9 +48,7 @@ from app.alerts.windows import ErrorWindows
 
 Told = tuple[Notice, tuple[str, ...]]
 """A notice and the channels that hear of it (none: it is only written down)."""
-SETTLE_SECONDS = (
-    20.0  # after being cut off: dead nodes are asked every 3 s, so this is time enough to be seen alive
-)
+SETTLE_SECONDS = 60.0  # after being cut off: a dead node takes about 20 s of good answers to be seen alive
 
 
 class AlertBook:
@@ -110,6 +108,7 @@ class AlertBook:
         """
         self.silences.expire(now)
         self._judge_errors(now)
+        self._mind_the_clock(now)
         for alert in list(self._alerts.values()):
             self._age(alert, now)
         return [*self._due(now), *self._repeats(now)]
@@ -145,6 +144,14 @@ class AlertBook:
             if alert.condition in OF_NODES and alert.phase is Phase.PENDING:
                 self._windows[alert.condition, alert.phase] = until
                 self._alerts[alert.key] = replace(alert, due_at=until)
+
+    def _mind_the_clock(self, now: float) -> None:
+        """A clock that was set back must not keep anything waiting for as long as it was set back."""
+        latest = now + max(SETTLE_SECONDS, self.rules.group_seconds)
+        self._windows = {group: min(at, latest) for group, at in self._windows.items()}
+        for alert in list(self._alerts.values()):
+            if alert.due_at is not None and alert.due_at > latest:
+                self._alerts[alert.key] = replace(alert, due_at=latest)
 
     def _age(self, alert: Alert, now: float) -> None:
         if alert.phase is Phase.CALM:

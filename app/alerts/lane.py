@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from app.alerts.channels.contract import Rate
-from app.alerts.entry import Entry, EntryState, answered, delay_seconds
+from app.alerts.entry import LONGEST_DELAY_SECONDS, Entry, EntryState, answered, delay_seconds
 from app.alerts.model import Delivery, NoticeKind
 
 TRIES_IN_FRONT = 3
+LONGEST_PAUSE_SECONDS = LONGEST_DELAY_SECONDS * 1.1  # with its jitter
 
 
 class Lane:
@@ -53,6 +55,7 @@ class Lane:
 
     def pick(self, now: float) -> Entry | None:
         """The entry to try now; it stays in the lane until its answer comes."""
+        self._mind_the_clock(now)
         if not self._waiting or max(self._paused_until, self._free_at()) > now:
             return None
         due = [entry for entry in self._waiting.values() if entry.next_try_at <= now]
@@ -74,6 +77,16 @@ class Lane:
         else:
             self._waiting.pop(entry.id, None)
         return after
+
+    def _mind_the_clock(self, now: float) -> None:
+        """A clock that was set back must not keep anything waiting for as long as it was set back."""
+        latest = now + LONGEST_PAUSE_SECONDS
+        self._paused_until = min(self._paused_until, latest)
+        for entry in self.waiting:
+            if entry.next_try_at > latest:
+                self._waiting[entry.id] = replace(entry, next_try_at=latest)
+        if self._tried and self._tried[-1] > now:
+            self._tried.clear()
 
     def _free_at(self) -> float:
         if self._rate is None or len(self._tried) < self._rate.count:

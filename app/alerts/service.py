@@ -18,12 +18,13 @@ from uuid import uuid4
 from app.alerts.alert import Alert
 from app.alerts.channels.contract import Channel
 from app.alerts.core import AlertBook
-from app.alerts.entry import AlertStore, Entry, entry_for
+from app.alerts.entry import AlertStore, Entry, EntryState, entry_for
 from app.alerts.model import (
     AlertRules,
     Condition,
     Delivery,
     Mistake,
+    Notice,
     NoticeKind,
     Severity,
     Signal,
@@ -33,8 +34,10 @@ from app.alerts.model import (
 )
 from app.alerts.outbox import Outbox, Report
 from app.alerts.routes import Routes
+from app.alerts.signals import of_system
 
 log = logging.getLogger(__name__)
+TRIES_BEFORE_ALERT = 3
 MOST_UNREAD = 10_000  # above it mistakes are dropped: by then every strategy holds anyway
 
 
@@ -61,7 +64,8 @@ class Alerts:
         self._clock = clock
         self._new_id = new_id
         self._store = store
-        self.outbox = Outbox(channels, store, report, clock=clock)
+        self._report = report
+        self.outbox = Outbox(channels, store, self._delivered, clock=clock)
         self._book = AlertBook(rules, routes, new_id)
         self._lock = threading.Lock()  # owns _book, _stored and _store_fails
         self._stored: dict[str, Any] = {}
@@ -172,7 +176,9 @@ class Alerts:
                 self._book.feed(self._unread.popleft())
             now = self._clock()
             told = self._book.advance(now)
-            entries = [entry_for(notice, channel, now) for notice, channels in told for channel in channels]
+            entries = [
+                entry_for(one, channel, now) for one, channels in told for channel in _useful(one, channels)
+            ]
             state = self._book.to_json()
             if entries or state != self._stored:
                 self._save(state, entries)
@@ -191,6 +197,16 @@ class Alerts:
             self._store_fails = True
             self.outbox.keep(entries)
 
+    def _delivered(self, entry: Entry, delivery: Delivery) -> None:
+        """Passes the report on, and raises or clears the alert about the channel itself."""
+        self._report(entry, delivery)
+        if delivery.ok:
+            self.feed(of_system(self._clock(), _channel_object(entry.channel), None))
+        elif entry.state is not EntryState.WAITING or entry.attempts >= TRIES_BEFORE_ALERT:
+            what = f"{entry.attempts} tries to tell of something failed: {delivery.detail}"
+            signal = of_system(self._clock(), _channel_object(entry.channel), what, Severity.WARNING)
+            self.feed(signal)
+
     def _name(self) -> str:
         with self._lock:
             return self._book.rules.name
@@ -203,3 +219,13 @@ class Alerts:
                 self.step()
             except Exception:
                 log.exception("alerting stumbled; what was fed last may be missing")
+
+
+def _channel_object(channel: str) -> str:
+    return f"alert channel {channel}"
+
+
+def _useful(notice: Notice, channels: Sequence[str]) -> list[str]:
+    """The channels without those whose own trouble is all that the notice is about."""
+    about = {item.object for item in notice.items}
+    return [channel for channel in channels if about != {_channel_object(channel)}]

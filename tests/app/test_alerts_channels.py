@@ -248,6 +248,21 @@ def test_an_answer_that_was_lost_may_have_arrived_and_says_so(receiver: Receiver
     assert "may have arrived" in delivery.detail
 
 
+def test_a_server_that_repeats_path_or_query_gives_no_token_away() -> None:
+    with http_receiver() as echo:
+        echo.answer = lambda asked: Say(f"Cannot POST {asked.path}".encode(), 404)
+        url = f"{echo.url}/open-apis/bot/v2/hook/0a1b2c3d-token?key=abcd1234"
+        delivery = make_channel("c", {"kind": "webhook", "url": url}).send(notice())
+    assert "Cannot POST" in delivery.detail
+    assert "0a1b2c3d" not in delivery.detail
+    assert "abcd1234" not in delivery.detail
+
+
+def test_headers_of_ones_own_go_over_ours_in_any_spelling(receiver: Receiver) -> None:
+    assert hook(receiver, headers={"content-type": "text/x-mine"}).send(notice()).ok
+    assert [v for k, v in receiver.asked[0].headers.items() if k.lower() == "content-type"] == ["text/x-mine"]
+
+
 def test_variables_are_escaped_for_where_they_stand() -> None:
     values = {"x": 'a"b&c\n'}
     assert fill("#{x} #{y} #{}", values) == 'a"b&c\n #{y} #{}'

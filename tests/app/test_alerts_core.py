@@ -207,6 +207,13 @@ def test_a_silence_can_be_ended_early() -> None:
     assert len(run(book, [dead(0, "a")], 60)) == 1
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_long() -> None:
+    book = make_book()
+    book.feed(dead(1_000_000, "a"))
+    assert book.advance(1000) == []
+    assert [title(notice) for notice, _ in book.advance(1000 + SETTLE_SECONDS)] == ["node a dead"]
+
+
 # --- routes ---------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from app.alerts.model import Delivery, Notice
 from dns.process import plain_environment, run_program
 
 _OUTPUT_BYTES = 4096
+_KEY_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +51,10 @@ class CommandChannel:
         outcome = (
             ended.trouble or f"{self.argv[0]} ended with status {ended.code} after {ended.seconds:.1f} s"
         )
-        return Delivery(ended.ok, detail=hide(f"{outcome}{printed}", *self.argv[1:]))
+        return Delivery(ended.ok, detail=hide(f"{outcome}{printed}", *self._maybe_secret()))
+
+    def _maybe_secret(self) -> tuple[str, ...]:
+        """Arguments that are long enough to be keys; hiding ``-v`` or ``a`` would only garble what was
+        printed.
+        """
+        return tuple(argument for argument in self.argv[1:] if len(argument) >= _KEY_LENGTH)

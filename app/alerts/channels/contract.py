@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
 from app.alerts.model import Delivery, Notice
 from app.redaction import Redactor
 
+_KEY_LENGTH, _SHORTEST_VALUE = 8, 4
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates" / "mail"
 
 
@@ -94,6 +96,22 @@ class Options:
         """A number; the default when it is missing or null."""
         value = self.values.get(key)
         return default if value is None else float(value)
+
+
+def url_secrets(url: str) -> tuple[str, ...]:
+    """What of a URL may be a token: the whole, its query's values, and path segments of eight characters
+    and more.
+
+    Servers like to repeat path or query in their error pages.
+    """
+    try:
+        parts = urlsplit(url)
+        values = [value for _, value in parse_qsl(parts.query)]
+    except ValueError:
+        return (url,)
+    segments = [segment for segment in parts.path.split("/") if len(segment) >= _KEY_LENGTH]
+    long_values = [value for value in values if len(value) >= _SHORTEST_VALUE]
+    return (url, *long_values, *segments, parts.password or "")
 
 
 def hide(text: str, *secrets: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.alerts.channels.contract import ChannelError, hide
+from app.alerts.channels.contract import ChannelError, hide, url_secrets
 from app.alerts.model import Delivery
 from dns.fetch import Answer, FetchError, fetch, origin
 
@@ -27,6 +27,7 @@ def exchange(
     """The answer (None when none came) and what its status means; a 2xx is well, a robot's own code is not
     looked at.
     """
+    secrets = (*url_secrets(url), *secrets)
     try:
         answer = fetch(
             url, method=method, headers=headers, body=body, timeout_seconds=timeout_seconds, proxies=True
@@ -35,7 +36,7 @@ def exchange(
         lost = "; it may have arrived" if error.sent else ""
         return None, Delivery(False, detail=hide(f"{method} {error}{lost}", *secrets))
     said = answer.text[:_SHOWN].strip() or "nothing"
-    detail = hide(f"{method} {origin(url)} answered with status {answer.status}: {said}", url, *secrets)
+    detail = hide(f"{method} {origin(url)} answered with status {answer.status}: {said}", *secrets)
     if answer.ok:
         return answer, Delivery(True, detail=detail)
     if 300 <= answer.status < 400:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.alerts.channels.contract import Options, Rate
+from app.alerts.channels.contract import Options, Rate, url_secrets
 from app.alerts.channels.http import exchange, web_url
 from app.alerts.channels.variables import fill, in_json, in_url, variables
 from app.alerts.model import Delivery, Notice
@@ -54,8 +54,10 @@ class WebhookChannel:
         """One request."""
         values = variables(notice)
         body = None if self.method == "GET" else self._body(notice, values)
-        headers = {**self._own_headers(notice, body or b""), **self.headers}
-        secrets = (self.url, self.secret, *self.headers.values())
+        given = {name.lower() for name in self.headers}
+        own = self._own_headers(notice, body or b"").items()
+        headers = {**self.headers, **{name: value for name, value in own if name.lower() not in given}}
+        secrets = (*url_secrets(self.url), self.secret, *self.headers.values())
         _, delivery = exchange(
             fill(self.url, values, in_url),
             method=self.method,
