@@ -4,6 +4,7 @@ differ.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,8 @@ def test_a_reader_that_asks_all_the_time_never_gets_an_empty_answer(site: Site) 
     def read() -> None:
         while not ended.is_set():
             for line in LINES:
-                answers.append((line, tuple(site.ask(line))))
+                with contextlib.suppress(TimeoutError):  # a lost packet is no empty answer
+                    answers.append((line, tuple(site.ask(line))))
 
     reader = threading.Thread(target=read, name="reader")
     reader.start()
