@@ -22,8 +22,7 @@ good ones, then additions, and removals that wait for an addition of their own s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from dns.core.model import (
     Action,
@@ -82,11 +81,6 @@ def diff(
         else:
             first += _removals(zone, key, ownership.service(key), observed.records(key), able)
     return Plan(zone, (*first, *additions, *last), held)
-
-
-def removal_alone(operation: Operation) -> Operation:
-    """What is left of a replacement that failed, when its old value must go all the same."""
-    return replace(operation, action=Action.REMOVE, new=())
 
 
 def _why_held(
@@ -246,8 +240,3 @@ def _what_differs(standing: Record, wanted: DesiredRecord) -> str:
     if standing.ttl != wanted.ttl:
         return f"ttl {standing.ttl} → {wanted.ttl}"
     return f"weight {standing.weight} → {wanted.weight}"
-
-
-def values_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """The values that answer."""
-    return tuple(r.value for r in records if r.enabled)

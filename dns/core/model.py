@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -333,10 +333,6 @@ class Operation:
     def record_ids(self) -> tuple[str, ...]:
         """The provider's ids of the records that are replaced or removed."""
         return tuple(r.id for r in self.old if r.id is not None)
-
-    def because(self, reason: str) -> Operation:
-        """The same operation with another reason."""
-        return replace(self, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
