@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
+from app.address_book import AddressBook
+from app.reconcile import Reconciler
 from app.stores.reading import Reading
 from app.stores.rows import dustbin_id
 from app.views import Json, Publications, entry_view, node_view, path_view, status_view
 from app.views import Published as Published
+from dns.ledger import LedgerUnavailableError
 from sync.core.dustbin import Binned
 from sync.engine import Engine, UnknownNode
 
@@ -41,14 +44,15 @@ class Operations:
         engine: Engine,
         reading: Reading,
         *,
-        publications: Publications = dict,
-        dns_status: Callable[[], Json] = dict,
+        dns: Reconciler,
+        book: AddressBook,
         reload: Callable[[], list[str]] = list,
     ) -> None:
         self.engine = engine
         self.reading = reading
-        self.publications = publications
-        self.dns_status = dns_status
+        self.dns = dns
+        self.book = book
+        self.publications: Publications = dns.publications
         self.reload = reload
         self._status: tuple[float, Json] | None = None
         self._lock = threading.Lock()
@@ -60,7 +64,7 @@ class Operations:
         with self._lock:
             if self._status is not None and time.monotonic() - self._status[0] < FRESH_SECONDS:
                 return self._status[1]
-            published, dns = self.publications(), self.dns_status()
+            published, dns = self.publications(), self.dns.status()
             try:
                 view = self.engine.call(lambda: status_view(self.engine, published, dns), STUCK_SECONDS)
             except FutureTimeout:
@@ -155,6 +159,57 @@ class Operations:
         if missing := wanted - known:
             raise Refused("unknown_entry", f"there is no dustbin entry {', '.join(sorted(missing))}")
         return change(lambda node, path: dustbin_id(node, path) in wanted)
+
+    # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def dns_plan(self) -> Json:
+        """`GET /api/v1/dns/plan`: what would be done now, and what is held."""
+        return self.dns.plan()
+
+    def dns_apply(self, confirmed: bool = False, adopt: Iterable[str] = ()) -> Json:
+        """One pass now. ``confirmed``: a person says yes to withdrawals; ``adopt``: services that take over."""
+        adopt = list(adopt)
+        known = [service["name"] for service in self.dns.status()["services"]]
+        for name in adopt:
+            if name not in known:
+                raise Refused(
+                    "unknown_service",
+                    f"there is no service {name!r}; there are: {', '.join(known) or 'none'}",
+                )
+        return self.dns.apply(confirmed=confirmed, adopt=adopt)
+
+    def freeze(self, reason: str) -> Json:
+        """Nothing is written to DNS until ``unfreeze``."""
+        return self._stored(lambda: self.dns.freeze(reason), {"frozen": reason or "no reason given"})
+
+    def unfreeze(self) -> Json:
+        """DNS is written again."""
+        return self._stored(self.dns.unfreeze, {"frozen": None})
+
+    def _stored(self, act: Callable[[], None], answer: Json) -> Json:
+        try:
+            act()
+        except LedgerUnavailableError as error:
+            raise Refused("database", f"it holds until the next restart only: {error}") from error
+        return answer
+
+    def dns_history(self, limit: int = 100, before: int | None = None, service: str | None = None) -> Json:
+        """`GET /api/v1/dns/history`, newest first."""
+        return {"history": self.dns.store.history(limit, before, service)}
+
+    def report_address(self, node: str, addresses: Iterable[str]) -> Json:
+        """A node says where it is: whether that differs, and what is known of it now."""
+        self.node(node)
+        if not self.book.takes_reports(node):
+            raise Refused(
+                "not_reported", f"{node} has no entry `reported: true` under addresses in config.yml"
+            )
+        try:
+            changed = self.book.report(node, addresses)
+        except ValueError as error:
+            raise Refused("bad_address", str(error)) from None
+        found, _ = self.book.addresses(node)
+        return {"name": node, "changed": changed, "addresses": [address.value for address in found]}
 
     def _ask(self, look: Callable[[], T]) -> T:
         try:

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask
 
 from app import once
-from app.config import Config, diff_needs_restart, load, secrets_of
+from app.address_book import AddressBook
+from app.config import Config, destination, diff_needs_restart, load, secrets_of
 from app.content import ProbeShop, engine_settings, node_settings
 from app.control import ControlServer
+from app.history import Recorder
 from app.inventory import Inventory
 from app.lock import InstallationLock
 from app.logs import configure as configure_logs
 from app.models import READ, db
 from app.operations import Operations, Refused
+from app.reconcile import Reconciler
 from app.schema import upgrade
 from app.stores.journal import SqlStore
 from app.stores.lease import Lease
 from app.stores.reading import Reading
+from app.stores.records import RecordStore
 from app.stores.retention import trim
 from sync.engine import Engine
 from sync.field import Listener
@@ -120,8 +126,15 @@ class Supervisor:
             at_once=self.at_once,
             hands_off=self.hands_off,
         )
-        self.operations = Operations(self.engine, self.reading, reload=self.reload)
+        self._make_dns(write, read)
+        self.operations = Operations(
+            self.engine, self.reading, dns=self.reconciler, book=self.book, reload=self.reload
+        )
         self._begin(self.engine.start, self.engine.stop, "the engine")
+        self._begin(self._start_dns, self._stop_dns, "DNS")
+        self.history = Recorder(self.app, self.engine, self.operations.publications)
+        if not self.at_once:
+            self._begin(self.history.start, self.history.stop, "the history")
         self._set_timers()
         control = ControlServer(self.config.data_dir, self._actions())
         self._begin(control.start, control.stop, "the control socket")
@@ -160,8 +173,15 @@ class Supervisor:
     def _on_lease(self, held: bool, reason: str = "") -> None:
         if held:
             return
-        log.error("another supervisor has taken over (%s): this one stops", reason or "the lease was lost")
-        self.lost.set()
+        if self._lease is not None and not self._lease.taken():
+            log.warning("the lease is in doubt (%s): nothing is sent until it is renewed", reason)
+        else:
+            log.error(
+                "another supervisor has taken over (%s): this one stops", reason or "the lease was lost"
+            )
+            self.lost.set()
+            if hasattr(self, "reconciler"):
+                self.reconciler.lost.set()
         if hasattr(self, "engine"):
             for node in list(self.engine.field.nodes.values()):
                 for work in (node.work, node.audit):
@@ -186,6 +206,60 @@ class Supervisor:
         except StoreError as error:
             log.warning("old events were not removed: %s", error)
 
+    # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _make_dns(self, write: sa.Engine, read: sa.Engine) -> None:
+        self.records = RecordStore(write, read, self._lease)
+        self.book = AddressBook(
+            self.records,
+            self._shop,
+            self.engine.timers,
+            changed=self._address_changed,
+            told=self._told_by_address,
+            probe_seconds=self.config.health.sleep_times.ready,
+        )
+        self.reconciler = Reconciler(
+            self.config,
+            self.engine,
+            self.records,
+            self.book,
+            installation=self._installation_id(),
+            at_once=self.at_once,
+        )
+        self.engine.field.listeners.append(self.reconciler)
+
+    def _start_dns(self) -> None:
+        self.book.load_reports()
+        self._configure_book()
+        self.reconciler.start()
+
+    def _stop_dns(self) -> None:
+        self.reconciler.stop()
+        self.book.stop()
+
+    def _configure_book(self) -> None:
+        self.book.configure([(node, destination(self.config, node)) for node, _ in self.inventory.nodes()])
+
+    def _installation_id(self) -> str:
+        """A few letters that tell our records from those of another Lockstep, made once."""
+        known = self.records.fact("installation")
+        if known is None:
+            known = secrets.token_hex(4)
+            self.records.save_fact("installation", known)
+        return str(known)
+
+    def _address_changed(self, name: str) -> None:
+        first = dict(self.book.first())
+        if first != self._addresses:
+            self._addresses = first
+            follows = any(node.name == name and node.host is None for node, _ in self.inventory.nodes())
+            if follows:
+                self.engine.post(lambda: self.engine.set_nodes_here(self.nodes()))
+        self.reconciler.wake()
+
+    def _told_by_address(self, node: str, message: str, severity: str) -> None:
+        self.engine.post(lambda: self.engine.field.emit("address", message, node=node, severity=severity))
+
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────
 
     def nodes(self) -> list[NodeSettings]:
@@ -197,6 +271,7 @@ class Supervisor:
 
     def _nodes_changed(self) -> None:
         self.engine.set_nodes(self.nodes())
+        self._configure_book()
 
     def _told_by_source(self, message: str, severity: str) -> None:
         self.engine.call(lambda: self.engine.field.emit("inventory", message, severity=severity))
@@ -223,6 +298,8 @@ class Supervisor:
             self.config = config
             self.inventory.reconfigure(config)
             self.engine.reconfigure(engine_settings(config, self.nodes()))
+            self._configure_book()
+            self.reconciler.configure(config)
             if self.inventory.seconds is None:
                 self.engine.timers.cancel("node source")
             else:
@@ -247,7 +324,18 @@ class Supervisor:
             "discard": lambda a, say: do.discard(a.get("ids")),
             "reload": lambda a, say: {"restart": self._reload_for_command()},
             "sync-once": self.sync_once,
+            "dns-plan": lambda a, say: do.dns_plan(),
+            "dns-apply": lambda a, say: do.dns_apply(bool(a.get("confirmed")), a.get("adopt", ())),
+            "dns-freeze": lambda a, say: do.freeze(str(a.get("reason") or "")),
+            "dns-unfreeze": lambda a, say: do.unfreeze(),
+            "dns-history": lambda a, say: do.dns_history(
+                int(a.get("limit") or 100), a.get("before"), a.get("service")
+            ),
         }
+
+    def act(self, do: str, arguments: Mapping[str, Any]) -> Any:
+        """Does in this process what the control socket would do. Raises Refused."""
+        return self._actions()[do](arguments, lambda facts: None)
 
     def _reload_for_command(self) -> list[str]:
         try:
@@ -276,7 +364,10 @@ class Supervisor:
         }
 
     def _reconcile_once(self, a: Mapping[str, Any], rows: Sequence[once.Row]) -> dict[str, Any]:
-        return {"applied": 0, "held": None}
+        if a.get("no_dns") or a.get("dry_run") or a.get("paths"):
+            return {"applied": 0, "held": None}
+        done = self.reconciler.apply(confirmed=False)
+        return {"applied": done["applied"], "held": done["held"]}
 
 
 def watch(settings: SurveySettings, surveyor: Surveyor) -> Watching:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from app.cli.config import check_config, config
+from app.cli.dns import dns
 from app.cli.nodes import dustbin, nodes
 from app.cli.serve import demo, serve
 from app.cli.status import events, status
 from app.cli.sync import sync_once
 
-COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, sync_once)
+COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, dns, sync_once)
 
 
 def register(app: Flask) -> None:
