@@ -11,6 +11,7 @@ from flask import current_app
 from app.config import secrets_of
 from app.control import NotRunning, ask
 from app.installation import configuration
+from app.lock import InstallationLock
 from app.logs import configure as configure_logs
 from app.models import READ, db
 from app.operations import Refused
@@ -54,6 +55,10 @@ def one_off(kind: str, *, hands_off: bool = False) -> Iterator[Supervisor]:
 def stored() -> Reading:
     """What the database holds, for commands that only look; nothing needs to run."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    configuration()
-    upgrade(app)
+    config = configuration()
+    try:
+        running("ping")
+    except NotRunning:
+        with InstallationLock(config.data_dir).held("upgrade"):
+            upgrade(app)
     return Reading(db.engines[READ])

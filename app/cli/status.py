@@ -20,11 +20,11 @@ from app.cli.output import (
     state_text,
     table,
 )
-from app.cli.service import running, stored
+from app.cli.service import one_off, running, stored
 from app.control import NotRunning
-from app.installation import configuration
 
 WATCH_SECONDS = 2.0
+SCAN_SECONDS = 60.0
 FOLLOW_SECONDS = 1.0
 
 
@@ -52,10 +52,10 @@ def _status() -> dict[str, Any]:
     try:
         answer: dict[str, Any] = running("status")
     except NotRunning:
-        fail(
-            f"no service is running on {configuration().data_dir}: start it with `make serve` "
-            "(`flask events` still shows what happened)",
-        )
+        with one_off("status", hands_off=True) as supervisor:
+            supervisor.engine.accepting.wait(SCAN_SECONDS)
+            answer = supervisor.operations.status()
+        click.echo("no service is running: this is what was stored, nothing was probed", err=True)
     return answer
 
 
