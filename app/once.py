@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.naming import unknown
 from app.operations import Refused
 from app.views import Json, Published, node_view
 from sync import jobs
@@ -48,9 +49,7 @@ def chosen(engine: Engine, names: Sequence[str]) -> list[str]:
     known = list(engine.field.nodes)
     for name in names:
         if name not in known:
-            raise Refused(
-                "unknown_node", f"there is no node {name!r}; the nodes are: {', '.join(known) or 'none'}"
-            )
+            raise Refused("unknown_node", unknown("node", name, known))
     return list(names) or known
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from app.address_book import AddressBook
 from app.reconcile import Reconciler
+from app.naming import unknown
 from app.stores.reading import Reading
 from app.stores.rows import dustbin_id
 from app.views import Json, Publications, entry_view, node_view, path_view, status_view
@@ -120,14 +121,14 @@ class Operations:
     def check(self, names: Iterable[str]) -> Json:
         """Observes the nodes now."""
         names = list(names)
-        self._ask(lambda: [self.engine.node(name) for name in names])
+        self._refuse_unknown(names)
         self.engine.check(names)
         return {"checking": names}
 
     def resync(self, names: Iterable[str], accept_deletions: bool = False) -> Json:
         """Asks for full resyncs; with ``accept_deletions`` a person takes the source and its deletions as they are."""
         names = list(names) or list(self.engine.field.nodes)
-        self._ask(lambda: [self.engine.node(name) for name in names])
+        self._refuse_unknown(names)
         refused = self.engine.resync(names, accept_deletions=accept_deletions)
         if refused is not None:
             raise Refused("source", refused)
@@ -135,6 +136,7 @@ class Operations:
 
     def drain(self, name: str, drained: bool) -> Json:
         """Drains (still synced, never published) or undrains."""
+        self._refuse_unknown([name])
         try:
             self.engine.drain(name, drained)
         except UnknownNode as error:
@@ -210,6 +212,12 @@ class Operations:
             raise Refused("bad_address", str(error)) from None
         found, _ = self.book.addresses(node)
         return {"name": node, "changed": changed, "addresses": [address.value for address in found]}
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        known = self._ask(lambda: list(self.engine.field.nodes))
+        for name in names:
+            if name not in known:
+                raise Refused("unknown_node", unknown("node", name, known))
 
     def _ask(self, look: Callable[[], T]) -> T:
         try:

@@ -6,12 +6,15 @@ from flask import Flask
 
 from app.cli.config import check_config, config
 from app.cli.dns import dns
-from app.cli.nodes import dustbin, nodes
+from app.cli.inventory import nodes
+from app.cli.nodes import dustbin
+from app.cli.providers import providers
 from app.cli.serve import demo, serve
+from app.cli.services import services
 from app.cli.status import events, status
 from app.cli.sync import sync_once
 
-COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, dns, sync_once)
+COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, services, providers, dns, sync_once)
 
 
 def register(app: Flask) -> None:
