@@ -84,6 +84,7 @@ class Reconciler(Listener):
         self._lock = threading.RLock()  # owns everything below
         self._holddowns: dict[str, HoldDown] = {}
         self._isolation = Isolation()
+        self._broken: set[str] = set()  # providers that could not be made
         self._frozen = ""
         self._workers: dict[str, _Worker] = {}
         self._roll = Roll()
@@ -129,8 +130,12 @@ class Reconciler(Listener):
                 wiring = Wiring(notice=lambda sentence: self._emit(sentence, "warning"))
                 provider = make_provider(name, section.kind, values_of(section), wiring)
             except DnsError as error:
-                self._emit(f"provider {name}: {error}", "error")
+                self._broken.add(name)
+                self._emit(f"provider {name}: {error}", "error", about=f"provider {name}")
                 continue
+            if name in self._broken:
+                self._broken.discard(name)
+                self._emit(f"provider {name} is all right again", about=f"provider {name}")
             worker = _Worker(self, provider, services, sorted(zones), config.dns.reconcile_seconds)
             with self._lock:
                 self._workers[name] = worker
@@ -276,7 +281,18 @@ class Reconciler(Listener):
                 self.counts["errors", provider, entry.code] += 1
             text = f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
             outcome = entry.reason if entry.ok else f"failed: {entry.answer}"
-            self._emit(f"{text}: {outcome}", "info" if entry.ok else "error", service=entry.service)
+            self._emit(
+                f"{text}: {outcome}",
+                "info" if entry.ok else "error",
+                service=entry.service,
+                provider=provider,
+                name=entry.key.name,
+                type=entry.key.type,
+                line=entry.key.line,
+                values=list(entry.values),
+                old_values=list(entry.old_values),
+                reason=entry.reason,
+            )
         for key, sentence in result.drift.items():
             self._emit(f"{key} was changed at the provider: {sentence}", "warning")
         if result.error is not None:
@@ -352,14 +368,14 @@ class Reconciler(Listener):
         with self._lock:
             self._frozen = reason or "no reason given"
         self.store.save_fact("frozen", self._frozen)
-        self._emit(f"frozen: {self._frozen}", "warning")
+        self._emit(f"frozen: {self._frozen}", "warning", about="frozen by a person")
 
     def unfreeze(self) -> None:
         """Goes on writing."""
         with self._lock:
             self._frozen = ""
         self.store.save_fact("frozen", "")
-        self._emit("unfrozen")
+        self._emit("unfrozen", about="frozen by a person")
         self.wake()
 
     def plan(self) -> Json:
@@ -554,9 +570,11 @@ class _Worker:
         """Says once what is held or failing, and once when it is over."""
         old, new = standing(before), standing(result)
         if new and new != old:
-            self._reconciler._emit(f"{zone} at {self.name}: {new}", "error", held=bool(result.held))
+            text = f"{zone} at {self.name}: {new}"
+            self._reconciler._emit(text, "error", held=bool(result.held), about=f"{zone} at {self.name}")
         elif old and not new:
-            self._reconciler._emit(f"{zone} at {self.name} is all right again")
+            text = f"{zone} at {self.name} is all right again"
+            self._reconciler._emit(text, about=f"{zone} at {self.name}")
 
     def _note(self, entry: HistoryEntry) -> None:
         self._reconciler.store.note(entry)

@@ -39,10 +39,10 @@ from app.alerts.model import (
     Notice,
     NoticeKind,
     Raised,
-    Severity,
     Signal,
 )
 from app.alerts.routes import Routes
+from app.alerts.signals import of_errors
 from app.alerts.silences import Silences
 from app.alerts.windows import ErrorWindows
 
@@ -66,6 +66,7 @@ class AlertBook:
         self._windows: dict[tuple[Condition, Phase], float] = {}
         self.silences = Silences()
         self._errors = ErrorWindows(rules.strategies)
+        self._doubted: dict[tuple[Condition, str], float] = {}
 
     # --- in -----------------------------------------------------------------------------------------
 
@@ -74,6 +75,7 @@ class AlertBook:
         match signal:
             case Raised():
                 key = signal.condition, signal.object
+                self._doubted.pop(key, None)
                 self._put(raised(self._alerts.get(key), signal, self.rules), signal.at)
             case Cleared():
                 self._clear(signal.condition, signal.object, signal.at)
@@ -107,6 +109,9 @@ class AlertBook:
         time.
         """
         self.silences.expire(now)
+        for (condition, name), until in list(self._doubted.items()):
+            if until <= now:
+                self._clear(condition, name, now)
         self._judge_errors(now)
         self._mind_the_clock(now)
         for alert in list(self._alerts.values()):
@@ -129,6 +134,7 @@ class AlertBook:
         self._alerts[alert.key] = alert
 
     def _clear(self, condition: Condition, name: str, at: float) -> None:
+        self._doubted.pop((condition, name), None)
         alert = self._alerts.get((condition, name))
         if alert is None or not alert.up:
             return
@@ -168,7 +174,7 @@ class AlertBook:
             alert = self._alerts.get((Condition.ERROR, name))
             if self._errors.holds(seconds, now):
                 if alert is None or not alert.up:
-                    self.feed(_too_many_errors(now, name, count, seconds, self._errors.examples))
+                    self.feed(of_errors(now, name, count, seconds, self._errors.examples))
             elif alert is not None and alert.up:
                 self._clear(Condition.ERROR, name, now)
 
@@ -244,6 +250,7 @@ class AlertBook:
             calm = (self._errors.calm_at(seconds) for seconds in self._errors.strategies)
             yield from (at for at in calm if at is not None)
         yield from (silence.until for silence in self.silences.all())
+        yield from self._doubted.values()
 
     # --- over a restart -----------------------------------------------------------------------------
 
@@ -266,18 +273,18 @@ class AlertBook:
             self.rules.strategies, state["errors"]["times"], state["errors"]["examples"]
         )
 
+    def doubt(self, until: float) -> None:
+        """After a restart: what held before and is not raised again until then is over.
+
+        Most conditions are told when they change, and one that ended while nobody watched never changes
+        again.
+        """
+        self._doubted = {
+            alert.key: until
+            for alert in self._alerts.values()
+            if alert.up and alert.condition is not Condition.ERROR  # those end with their window
+        }
+
 
 def _by_age(alert: Alert) -> tuple[float, str]:
     return alert.since, alert.object
-
-
-def _too_many_errors(now: float, name: str, count: int, seconds: float, examples: tuple[str, ...]) -> Raised:
-    lately = f"; lately: {'; '.join(examples)}" if examples else ""
-    return Raised(
-        now,
-        Condition.ERROR,
-        name,
-        Severity.WARNING,
-        f"at least {count} errors within {seconds:g} s{lately}",
-        "Look at the Events page for what they have in common: one node, one path, or everything.",
-    )

@@ -38,6 +38,7 @@ from app.alerts.signals import of_system
 
 log = logging.getLogger(__name__)
 TRIES_BEFORE_ALERT = 3
+DOUBT_SECONDS = 900.0  # time enough for the start-up scan, every probe and a first pass over DNS
 MOST_UNREAD = 10_000  # above it mistakes are dropped: by then every strategy holds anyway
 
 
@@ -87,6 +88,7 @@ class Alerts:
             if state is not None:
                 with self._lock:
                     self._book.restore(state)
+                    self._book.doubt(self._clock() + DOUBT_SECONDS)
         except Exception:
             log.exception(
                 "the alerts of before could not be read; what still holds will be raised and told again"

@@ -52,6 +52,19 @@ def of_failed_dns(at: float, provider: str, error: str) -> Mistake:
     return Mistake(at, f"DNS provider {provider}: {error}")
 
 
+def of_errors(at: float, strategy: str, count: int, seconds: float, examples: tuple[str, ...]) -> Raised:
+    """A strategy that holds; ``strategy`` names it."""
+    lately = f"; lately: {'; '.join(examples)}" if examples else ""
+    return Raised(
+        at,
+        Condition.ERROR,
+        strategy,
+        Severity.WARNING,
+        f"at least {count} errors within {seconds:g} s{lately}",
+        "Look at the Events page for what they have in common: one node, one path, or everything.",
+    )
+
+
 def of_step(at: float, node: str, reason: str | None) -> Signal:
     """A ready node out of step with the others (promise 2), or in step again."""
     advice = "Its dustbin shows the paths it lacks; see to space, permissions and its line."

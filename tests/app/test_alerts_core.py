@@ -207,6 +207,22 @@ def test_a_silence_can_be_ended_early() -> None:
     assert len(run(book, [dead(0, "a")], 60)) == 1
 
 
+def test_after_a_restart_what_is_not_raised_again_is_over() -> None:
+    book = make_book(strategies={10_000: 1})
+    run(book, [dead(0, "a"), dead(0, "b"), dead(0, "c"), Mistake(0, "x")], 60)
+    again = make_book(strategies={10_000: 1})
+    again.restore(json.loads(json.dumps(book.to_json())))
+    again.doubt(1000)
+    again.feed(dead(500, "a"))
+    again.feed(alive(600, "c"))
+    assert [names(notice) for notice, _ in again.advance(700)] == [["c"]]
+    assert again.next_due() == 1000
+    assert again.advance(1000) == []
+    (notice, _), *rest = again.advance(1000 + GROUP)
+    assert (notice.kind, names(notice), rest) == (NoticeKind.RESOLVED, ["b"], [])
+    assert {alert.object for alert in again.alerts} == {"a", "1 errors within 10000 s"}
+
+
 def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_long() -> None:
     book = make_book()
     book.feed(dead(1_000_000, "a"))
