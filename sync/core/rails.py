@@ -10,7 +10,8 @@ Deletion stops (promise 6) while the root is
     (at a start: against the stored manifest) until it has grown again, or a person accepts
 
 Beyond MASS deletions in MASS_SECONDS all wait until the tree was still for STILL_SECONDS, and are then judged
-as a whole: an ``rm -rf`` and an unmount begin alike.
+as a whole: an ``rm -rf`` and an unmount begin alike. A tree that never rests (a log is written somewhere) holds
+them no longer than BUSY_SECONDS after the last deletion.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PEAK_SECONDS = 600.0
 MASS = 100
 MASS_SECONDS = 10.0
 STILL_SECONDS = 2.0
+BUSY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,12 @@ class MassDeletion:
         self._count = 0
         self._holding = False
         self._last_event = float("-inf")
+        self._last_deletion = float("-inf")
 
     def note(self, now: float, deletions: int) -> None:
         """Counts deletions that were seen now."""
         if deletions:
+            self._last_deletion = now
             self._times.append((now, deletions))
             self._count += deletions
         while self._times and self._times[0][0] < now - MASS_SECONDS:
@@ -136,12 +140,20 @@ class MassDeletion:
 
     def holds(self, now: float) -> bool:
         """Whether deletions must wait."""
-        if self._holding and now - self._last_event >= STILL_SECONDS:
+        if self._holding and now >= self._ends_at():
             self._holding = False
             self._times.clear()
             self._count = 0
         return self._holding
 
+    def is_waiting(self, now: float) -> bool:
+        """The same without taking notice: for other threads than the owner's."""
+        return self._holding and now < self._ends_at()
+
     def next_at(self) -> float | None:
         """When the waiting may end."""
-        return self._last_event + STILL_SECONDS if self._holding else None
+        return self._ends_at() if self._holding else None
+
+    def _ends_at(self) -> float:
+        still = max(self._last_event, self._last_deletion) + STILL_SECONDS
+        return min(still, self._last_deletion + BUSY_SECONDS)
