@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from sync.core.dustbin import failed
 from sync.core.instep import judge
 from sync.core.journal import Tail
-from sync.core.model import Change, Flip, Stat, State
+from sync.core.model import Change, Flip, Kind, Stat, State
 from sync.node import Node
-from sync.ports import ClearBinned, Event, SaveBinned, SaveEvent, SaveNode, Store, Write
+from sync.ports import ClearBinned, Event, SaveBinned, SaveChanges, SaveEvent, SaveNode, Store, Write
 
 log = logging.getLogger(__name__)
 
 SEQ_TIMES = 20_000
+UNSURE = Stat(Kind.OTHER, 0, 0, 0, 0, 0, 0, 0)
+"""What no path ever is: a row that any look contradicts."""
 RUN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper bounds of the classes that the lengths of rsync runs are counted in."""
 
@@ -84,9 +86,10 @@ class Field:
         log.log(level, "%s%s", f"{node}: " if node else "", message)
         self.put(SaveEvent(event))
         for listener in self.listeners:
-            self._tell(listener.event, event)
+            self.tell(listener.event, event)
 
-    def _tell(self, call: Callable[..., None], *args: object) -> None:
+    def tell(self, call: Callable[..., None], *args: object) -> None:
+        """Calls somebody else's code, whose failure is not ours."""
         try:
             call(*args)
         except Exception:
@@ -111,11 +114,11 @@ class Field:
         )
         self.save(node)
         for listener in self.listeners:
-            self._tell(listener.flip, flip)
+            self.tell(listener.flip, flip)
 
     def batch_done(self, node: Node, paths: Iterable[bytes]) -> None:
         for listener in self.listeners:
-            self._tell(listener.batch, node.name, tuple(paths))
+            self.tell(listener.batch, node.name, tuple(paths))
 
     # ── the journal ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,10 +129,29 @@ class Field:
             self._seq_times.append((self.tail.head, self.mono()))
         return rows
 
+    def make_unsure(self, paths: Iterable[bytes]) -> None:
+        """What was to be sent and had vanished matches no row any more: whatever a later scan finds there is new.
+
+        Otherwise a file that was only out of sight (its file system unmounted for a moment) would come back just
+        as its row says, and nobody would send it.
+        """
+        rows = [row for row in map(self.tail.get, dict.fromkeys(paths)) if row is not None]
+        unsure = [row._replace(stat=UNSURE) for row in rows if row.stat.kind is not Kind.GONE]
+        if unsure:
+            self.put(SaveChanges(unsure))
+
     def trim_tail(self) -> None:
-        """Forgets in memory what every node that still reads the tail has confirmed."""
-        readers = [n.cursor for n in self.nodes.values() if n.cursor is not None and (n.receives or n.work)]
-        self.tail.forget(min(readers, default=self.tail.head))
+        """Forgets in memory what every node that still reads the tail has confirmed.
+
+        A node whose full resync runs will read on from its watermark.
+        """
+        readers = [self.tail.head]
+        for node in self.nodes.values():
+            if node.cursor is not None and (node.receives or node.work):
+                readers.append(node.cursor)
+            if node.work is not None and node.work.watermark is not None:
+                readers.append(node.work.watermark)
+        self.tail.forget(min(readers))
 
     def lag_changes(self, node: Node) -> int | None:
         """Changes above the node's cursor; None while it has no cursor."""
@@ -224,7 +246,7 @@ class Field:
             changed[name] = Fitness(False, "no longer configured")
         if changed:
             for listener in self.listeners:
-                self._tell(listener.fitness, changed)
+                self.tell(listener.fitness, changed)
 
     def _tell_step(self, node: Node) -> None:
         if node.out_of_step:

@@ -2,17 +2,38 @@
 
 Four lanes, so that recovery does not starve the ready: events (max_processes), full resyncs at start
 (max_init), full resyncs of recovering nodes (max_recovery) and audits (max_audits). Each is a bounded semaphore
-over a pool of threads that are started when they are first needed.
+over threads that are started when they are first needed.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
+from sync.crew import Crew
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """How many rsync jobs run at once; the ``sync`` section's names."""
+
+    max_processes: int = 160
+    max_init: int = 12
+    max_recovery: int = 6
+    max_audits: int = 4
+
+    def by_lane(self) -> dict[str, int]:
+        """The lanes and their sizes."""
+        return {
+            "events": self.max_processes,
+            "init": self.max_init,
+            "recovery": self.max_recovery,
+            "audits": self.max_audits,
+        }
 
 
 class Lane:
@@ -22,7 +43,7 @@ class Lane:
         self.name = name
         self.limit = limit
         self._slots = threading.BoundedSemaphore(limit)
-        self._pool = ThreadPoolExecutor(limit, thread_name_prefix=f"rsync-{name}")
+        self._crew = Crew(f"rsync-{name}", limit)
         self._busy = 0
         self._lock = threading.Lock()
 
@@ -40,12 +61,10 @@ class Lane:
             return False
         with self._lock:
             self._busy += 1
-        try:
-            self._pool.submit(self._run, job, done)
-        except RuntimeError:  # the lane is closing
-            self._release()
-            return False
-        return True
+        if self._crew.submit(lambda: self._run(job, done)):
+            return True
+        self._release()  # the lane is closing
+        return False
 
     def _run(self, job: Callable[[], T], done: Callable[[T], None]) -> None:
         try:
@@ -59,6 +78,6 @@ class Lane:
             self._busy -= 1
         self._slots.release()
 
-    def close(self) -> None:
-        """Waits for the running jobs (cancel them first) and ends the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self, seconds: float) -> bool:
+        """Waits for the running jobs (cancel them first) and ends the threads; whether all ended in time."""
+        return self._crew.close(seconds)

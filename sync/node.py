@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from sync.batches import Batch, Control, Report
 from sync.core.dustbin import Binned, lacking
 from sync.core.health import Health
 from sync.core.instep import Cursors, NodeStanding
 from sync.core.listing import Progress
 from sync.core.model import Destination, Form, Observation, State
-from sync.jobs import Batch, Control, Report
 from sync.ports import NodeRecord
 from sync.probes import ProbeSeries
 
@@ -37,6 +37,9 @@ class Work:
     control: Control
     began: float
     total: int = 0
+    watermark: int | None = None  # of a full resync: the tail must keep what lies above it
+    writes_to: str | None = None  # the destination's spec_key, None for an audit
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Node:
     target: int | None = None  # recovery: the head that must be confirmed before it is ready
     recovery_mono: float = 0.0  # not before this
     retry_mono: float = 0.0
+    sent_through: int = 0  # what is there up to this seq has been sent, but deletions below it are held
+    audit_mono: float = 0.0  # no audit before this
     failures: int = 0  # runs that failed as a whole, since the last that did not
     blocked: str | None = None  # why it cannot be sent to, though it answers
     held: str | None = None  # waits for a person
@@ -83,6 +88,7 @@ class Node:
     accepted: bool = False  # a person has agreed to the deletions of its next full resync
     parked: bool = False  # a one-off run that was not asked about this node leaves it alone
     orders: list[Order] = field(default_factory=list)  # lists that somebody wants sent out of turn
+    ordered: Order | None = None  # the one that is being sent
     observing: bool = False
     observations: int = 0
     observed: Observation | None = None

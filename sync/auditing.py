@@ -1,0 +1,75 @@
+"""Compares one node with the source beside its writing, and says what the differences mean; mends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from sync.batches import GOES_ON, Control, Tools, is_sources, run_once
+from sync.core.args import Run
+from sync.core.audit import AuditContext, Finding, sort_findings
+from sync.core.model import Destination, Form, Outcome
+from sync.core.result import RunResult
+from sync.resyncing import SUSPECTS_AT_ONCE
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What an audit found: ``drift`` (the node's doing), ``missed`` (changes of the source that no event told),
+    ``leftovers`` (rsync's own temporary files on the node). ``outcome`` DONE: the comparison is whole.
+    """
+
+    outcome: Outcome = Outcome.DONE
+    message: str = ""
+    deep: bool = False
+    drift: tuple[bytes, ...] = ()
+    missed: tuple[bytes, ...] = ()
+    leftovers: tuple[bytes, ...] = ()
+    runs: list[RunResult] = field(default_factory=list)
+
+    def stop(self, result: RunResult) -> AuditReport:
+        """The comparison is not whole."""
+        self.outcome, self.message = result.outcome, result.message
+        return self
+
+
+def audit(
+    tools: Tools,
+    destination: Destination,
+    *,
+    deep: bool,
+    cursor: int,
+    dustbin: Callable[[], Collection[bytes]],
+    source_errors: Callable[[], Collection[bytes]],
+    control: Control,
+) -> AuditReport:
+    """Compares a node with the source. ``cursor`` is the node's when the audit begins."""
+    report = AuditReport(deep=deep)
+    form = Form.DEEP_AUDIT if deep else Form.AUDIT
+    delete = tools.scope.delete
+    result = run_once(tools, destination, Run(form, delete=delete), control)
+    report.runs.append(result)
+    if result.outcome not in GOES_ON and not is_sources(result):
+        return report.stop(result)
+    context = AuditContext(cursor, dustbin(), {*source_errors(), *result.source_failed}, {}, tools.look)
+    findings = _sorted(tools, result, context)
+    report.missed = tuple(findings[Finding.MISSED])
+    report.leftovers = tuple(findings[Finding.LEFTOVER])
+    suspects = findings[Finding.SUSPECT][:SUSPECTS_AT_ONCE]
+    if not suspects:
+        return report
+    again = run_once(tools, destination, Run(form, tuple(suspects), delete=delete), control)
+    report.runs.append(again)
+    if again.outcome not in GOES_ON and again.outcome is not Outcome.PARTIAL:
+        return report.stop(again)
+    context = replace(context, dustbin=dustbin(), source_errors={*source_errors(), *again.source_failed})
+    second = _sorted(tools, again, context)
+    report.drift = tuple(p for p in second[Finding.SUSPECT] if p in set(suspects))
+    report.missed += tuple(second[Finding.MISSED])
+    return report
+
+
+def _sorted(tools: Tools, result: RunResult, context: AuditContext) -> Mapping[Finding, list[bytes]]:
+    paths = [found.path for found in result.listed if found.path]
+    context = replace(context, rows=tools.store.rows(paths) if paths else {})
+    return sort_findings([(f.path, f.action == "delete") for f in result.listed if f.path], context)

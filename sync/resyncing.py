@@ -1,0 +1,163 @@
+"""Brings everything on one node in line with the source, deletion last and behind the rails.
+
+A full run deletes what the source lacked when rsync looked, and between the last check and that look a file
+system may be unmounted. So it may delete no more than the rails tolerate unasked; the rest is deleted from a
+dry run's list, and of that only what the journal does not take for there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sync.batches import GOES_ON, Batch, Control, Report, Tools, planned, run_once
+from sync.core.args import Run
+from sync.core.audit import is_leftover
+from sync.core.batch import Listed
+from sync.core.model import Change, Destination, Form, Kind, Outcome
+from sync.core.rails import SHRINK_FLOOR
+from sync.core.result import RunResult
+from sync.sending import delete, send
+
+UNKNOWN_LIMIT = 20
+"""A node's first full resync may delete so many paths that Lockstep never put there without being asked about."""
+SUSPECTS_AT_ONCE = 2000
+RECHECK_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncOrder:
+    """How a full resync is to go.
+
+    ``introduce``: the node's destination is not known to be ours yet. ``accepted``: a person has agreed to
+    whatever is deleted. ``recheck``: the rows that changed since the node's last proof, sent again with
+    checksums, because the quick check of a full run cannot see a rewrite that kept size and mtime.
+    ``drifted``: what the last audit found, sent with checksums and looked at again afterwards.
+    """
+
+    introduce: bool = False
+    accepted: bool = False
+    recheck: tuple[Change, ...] = ()
+    drifted: tuple[bytes, ...] = ()
+
+
+def resync(tools: Tools, destination: Destination, order: ResyncOrder, control: Control) -> Report:
+    """Makes the node equal to the source, deletion last. DONE: complete, but for ``failed``."""
+    report = Report()
+    deletes = tools.scope.delete
+    if deletes:
+        reason = tools.may_delete()
+        if reason is not None:
+            report.hold(reason)
+            return report
+        if order.introduce and not order.accepted:
+            _look_for_strangers(tools, destination, report, control)
+    if not report.stopped:
+        _carry_everything(tools, destination, report, control)
+    if not report.stopped:
+        _recheck(tools, destination, order, report, control)
+    return report
+
+
+def _carry_everything(tools: Tools, destination: Destination, report: Report, control: Control) -> None:
+    deletes = tools.scope.delete
+    run = Run(Form.EVERYTHING, delete=deletes, max_delete=SHRINK_FLOOR if deletes else None)
+    result = report.note(run_once(tools, destination, run, control))
+    if result.outcome is Outcome.NO_SPACE and deletes:
+        _delete_extras(tools, destination, report, control)
+        if report.stopped:
+            return
+        result = report.note(run_once(tools, destination, run, control))
+    if not _is_complete(result):
+        report.stop(result)
+        return
+    report.failed.update({path: (error, result.code) for path, error in result.failed.items()})
+    if result.deletions_skipped and deletes:
+        _delete_extras(tools, destination, report, control)
+
+
+def _is_complete(result: RunResult) -> bool:
+    """Complete, or complete with exceptions: every failing path is named."""
+    if result.outcome in GOES_ON:
+        return True
+    return result.outcome is Outcome.PARTIAL and bool(
+        result.failed or result.source_failed or result.deletions_skipped
+    )
+
+
+def _listed_extras(tools: Tools, destination: Destination, report: Report, control: Control) -> list[bytes]:
+    """What a dry run would delete on the node; the report is stopped when that cannot be said."""
+    result = report.note(run_once(tools, destination, Run(Form.AUDIT, delete=True), control))
+    if not _is_complete(result):
+        report.stop(result)
+    return [found.path for found in result.listed if found.action == "delete"]
+
+
+def _look_for_strangers(tools: Tools, destination: Destination, report: Report, control: Control) -> None:
+    """Stops a first full resync that would delete much that Lockstep never put there (promise 6)."""
+    extras = _listed_extras(tools, destination, report, control)
+    if report.stopped:
+        return
+    ours = tools.store.rows(extras)
+    strangers = tuple(path for path in extras if path not in ours and not is_leftover(path))
+    if len(strangers) > UNKNOWN_LIMIT:
+        report.hold(
+            f"the first full resync would delete {len(strangers)} paths that Lockstep never put there: "
+            f"look at the destination, then confirm with: "
+            f"flask nodes resync {destination.node} --accept-deletions"
+        )
+        report.would_delete = strangers
+        report.needs_person = True
+
+
+def _delete_extras(tools: Tools, destination: Destination, report: Report, control: Control) -> None:
+    """Deletes from a dry run's list what rsync itself skipped.
+
+    Not what the journal takes for there (its deletion has not passed the rails), and nothing below a directory
+    that cannot be read.
+    """
+    extras = _listed_extras(tools, destination, report, control)
+    if report.stopped:
+        return
+    rows = tools.store.rows(extras)
+    passed = [p for p in extras if p not in rows or rows[p].stat.kind is Kind.GONE]
+    gone = [p for p in passed if tools.look(p).kind is Kind.GONE and _is_parent_readable(tools, p)]
+    if gone:
+        delete(tools, destination, planned(Listed({}, gone=tuple(gone)), tools), report, control)
+
+
+def _is_parent_readable(tools: Tools, path: bytes) -> bool:
+    """Whether the nearest directory that the source has above the path could be read just now."""
+    parent = os.path.dirname(path)
+    while parent and tools.look(parent).kind is Kind.GONE:
+        parent = os.path.dirname(parent)
+    return tools.count_below(parent, 1) >= 0
+
+
+def _recheck(
+    tools: Tools, destination: Destination, order: ResyncOrder, report: Report, control: Control
+) -> None:
+    drifted = tools.store.rows(order.drifted).values() if order.drifted else ()
+    rows = list({row.path: row for row in (*order.recheck, *drifted)}.values())
+    for start in range(0, len(rows), RECHECK_AT_ONCE):
+        if not report.stopped:
+            report.merge(
+                send(tools, destination, Batch(rows[start : start + RECHECK_AT_ONCE], None), control)
+            )
+    if order.drifted and not report.stopped:
+        _verify(tools, destination, order.drifted[:SUSPECTS_AT_ONCE], report, control)
+
+
+def _verify(
+    tools: Tools, destination: Destination, paths: Iterable[bytes], report: Report, control: Control
+) -> None:
+    """What had drifted and is still not as the source has it goes to the dustbin."""
+    run = Run(Form.DEEP_AUDIT, tuple(paths), delete=tools.scope.delete)
+    result = report.note(run_once(tools, destination, run, control))
+    still = [found.path for found in result.listed if found.path]
+    rows = tools.store.rows(still)
+    for path in still:
+        row = rows.get(path)
+        if row is None or row.stat.same_as(tools.look(path)):  # else it changed meanwhile and is on its way
+            report.failed.setdefault(path, ("a full resync could not repair it", result.code))

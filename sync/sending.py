@@ -1,0 +1,114 @@
+"""Sends a batch to one node: files and trees, then large files, then deletions; isolates what fails by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sync.batches import GOES_ON, Batch, Control, Report, Tools, is_sources, run_once
+from sync.core.args import Run, left_overs
+from sync.core.batch import Steps
+from sync.core.dustbin import Isolation
+from sync.core.model import Destination, Form, Kind, Outcome
+from sync.core.result import RunResult
+
+SPLITS = frozenset({Outcome.PARTIAL, Outcome.NO_SPACE})
+
+
+def send(tools: Tools, destination: Destination, batch: Batch, control: Control) -> Report:
+    """What came of sending the batch; whatever fails by itself is isolated and named in ``failed``."""
+    report = Report()
+    steps = batch.steps(tools)
+    report.vanished += steps.vanished
+    if steps.trees and not send_list(tools, destination, Form.SUBTREES, steps.trees, steps, report, control):
+        if report.stopped:
+            return report
+        steps = batch.flat_steps(tools)
+    if steps.files:
+        send_list(tools, destination, Form.FILES, steps.files, steps, report, control)
+    for path in steps.large:
+        if not report.stopped:
+            send_list(tools, destination, Form.FILES, (path,), steps, report, control, large=True)
+    if (steps.gone or steps.left) and not report.stopped:
+        delete(tools, destination, steps, report, control)
+    return report
+
+
+def delete(tools: Tools, destination: Destination, steps: Steps, report: Report, control: Control) -> None:
+    """The deletions of a batch, if the source may be believed this moment."""
+    reason = tools.may_delete()
+    if reason is not None:
+        report.hold(reason)
+        return
+    if steps.gone:
+        send_list(tools, destination, Form.GONE, steps.gone, steps, report, control)
+    if steps.left and not report.stopped:
+        sweeping = replace(tools, runner=tools.sweeper)
+        send_list(sweeping, destination, Form.GONE, steps.left, steps, report, control)
+
+
+def remove(tools: Tools, destination: Destination, paths: Sequence[bytes], control: Control) -> Report:
+    """Deletes these paths on the node, those that the source has not made its own meanwhile."""
+    report = Report()
+    reason = tools.may_delete()
+    if reason is not None:
+        report.hold(reason)
+        return report
+    gone = tuple(p for p in paths if tools.look(p).kind is Kind.GONE)
+    if gone:
+        send_list(tools, destination, Form.GONE, gone, Steps(), report, control)
+    return report
+
+
+def send_list(
+    tools: Tools,
+    destination: Destination,
+    form: Form,
+    paths: Sequence[bytes],
+    steps: Steps,
+    report: Report,
+    control: Control,
+    *,
+    large: bool = False,
+) -> bool:
+    """Sends one list. False when trees failed in part (then their paths must be sent one by one) or it stopped."""
+    whole = Run(form, tuple(paths), large=large, delete=False)
+    result = report.note(run_once(tools, destination, whole, control))
+    if result.outcome in GOES_ON or is_sources(result):
+        return True
+    if result.outcome not in SPLITS:
+        report.stop(result)
+        return False
+    if result.outcome is Outcome.NO_SPACE and (tidy := left_overs(whole)) is not None:
+        run_once(tools, destination, tidy, control)  # what lies in .~tmp~ takes up the rest of the space
+    if form is Form.SUBTREES:
+        return False
+    return _isolate(tools, destination, whole, result, steps, report, control)
+
+
+def _isolate(
+    tools: Tools,
+    destination: Destination,
+    whole: Run,
+    result: RunResult,
+    steps: Steps,
+    report: Report,
+    control: Control,
+) -> bool:
+    """Halves the list until the failing paths are alone. False when the node as a whole gave up on the way."""
+    sizes = [(path, steps.sizes.get(path, 0)) for path in whole.paths]
+    search = Isolation.of(sizes, result.message, result.code, result.failed)
+    while search.batch:
+        run = replace(whole, paths=search.batch)
+        part = report.note(run_once(tools, destination, run, control))
+        good = part.outcome in GOES_ON or is_sources(part)
+        if not good and part.outcome not in SPLITS:
+            report.stop(part)
+            return False
+        if part.outcome is Outcome.NO_SPACE and (tidy := left_overs(run)) is not None:
+            run_once(tools, destination, tidy, control)
+        search = search.after(good, part.message, part.code, part.failed)
+    named = {path: error for run in report.runs for path, error in run.failed.items()}
+    for path, culprit in search.failed.items():
+        report.failed[path] = (named.get(path, culprit.error), culprit.code)
+    return True
