@@ -19,13 +19,14 @@ from sync.core.args import RsyncOptions
 from sync.core.health import HealthRules, SleepTimes
 from sync.core.model import Destination, Flip, State
 from sync.core.scope import Scope
-from sync.dispatcher import LaneLimits
 from sync.engine import Engine, EngineSettings
 from sync.field import Fitness, Listener
+from sync.lanes import LaneLimits
 from sync.node import NodeSettings
 from sync.ports import Event
 from sync.probes import ProbeSeries, ProbeSpec
-from sync.surveyor import Surveyor, SurveySettings, Watching
+from sync.survey import SurveySettings, Watching
+from sync.surveyor import Surveyor
 from sync.watcher import Watcher
 from tests.servers_rsync import Daemon
 from tests.trees import differences, tree
@@ -56,15 +57,20 @@ def sql_store(data_dir: Path, url: str | None = None) -> Iterator[SqlStore]:
                 engine.dispose()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
-    """The condition's answer as soon as it is true; fails after the deadline."""
+def wait_until(
+    condition: Callable[[], Any],
+    seconds: float = 20,
+    what: str = "",
+    instead: Callable[[], object] = lambda: "",
+) -> Any:
+    """The condition's answer as soon as it is true; fails after the deadline, saying what is ``instead``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         answer = condition()
         if answer:
             return answer
         time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s: {what or condition}")
+    raise AssertionError(f"not within {seconds} s: {what or condition} {instead()}")
 
 
 class Notes(Listener):
@@ -155,7 +161,11 @@ class Stand:
         wait_until(
             lambda: all(n.state is State.READY and n.in_sync for n in nodes.values()),
             seconds,
-            f"all ready; they are {[(n.name, str(n.state), n.health.reason, n.blocked, n.held) for n in nodes.values()]}",
+            "all ready",
+            lambda: [
+                (n.name, str(n.state), n.health.reason, n.proven, n.out_of_step, n.blocked, n.held)
+                for n in nodes.values()
+            ],
         )
 
     def alike(self, *names: str, seconds: float = 20) -> None:
@@ -163,7 +173,10 @@ class Stand:
         for name in names or self.nodes:
             path = self.nodes[name][1]
             wait_until(
-                lambda p=path: not differences(tree(self.root), tree(p)), seconds, f"{name} like the source"
+                lambda p=path: not differences(tree(self.root), tree(p)),
+                seconds,
+                f"{name} like the source",
+                lambda p=path: "\n".join(differences(tree(self.root), tree(p))[:10]),
             )
 
     def at_head(self, seconds: float = 20) -> None:

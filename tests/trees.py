@@ -33,19 +33,31 @@ def tree(path: Path | bytes) -> dict[bytes, Entry]:
 
 
 def _entries(root: bytes, under: bytes) -> Iterator[tuple[bytes, Entry]]:
-    for item in os.scandir(root + b"/" + under):
+    try:
+        items = list(os.scandir(os.path.join(root, under) if under else root))
+    except (FileNotFoundError, NotADirectoryError):
+        return  # vanished while we walked
+    for item in items:
         name = os.path.join(under, item.name)
-        found = item.stat(follow_symlinks=False)
-        mode = stat.S_IMODE(found.st_mode)
-        if stat.S_ISLNK(found.st_mode):
-            yield name, Entry("symlink", 0, found.st_mtime_ns, os.readlink(item.path))
-        elif stat.S_ISDIR(found.st_mode):
-            yield name, Entry("dir", mode, 0, b"")
+        try:
+            entry = _entry(item)
+        except OSError:
+            continue
+        yield name, entry
+        if entry.kind == "dir":
             yield from _entries(root, name)
-        elif stat.S_ISREG(found.st_mode):
-            yield name, Entry("file", mode, found.st_mtime_ns, Path(os.fsdecode(item.path)).read_bytes())
-        else:
-            yield name, Entry(f"other {stat.S_IFMT(found.st_mode):o}", mode, 0, b"")
+
+
+def _entry(item: os.DirEntry[bytes]) -> Entry:
+    found = item.stat(follow_symlinks=False)
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(found.st_mode):
+        return Entry("symlink", 0, found.st_mtime_ns, os.readlink(item.path))
+    if stat.S_ISDIR(found.st_mode):
+        return Entry("dir", mode, 0, b"")
+    if stat.S_ISREG(found.st_mode):
+        return Entry("file", mode, found.st_mtime_ns, Path(os.fsdecode(item.path)).read_bytes())
+    return Entry(f"other {stat.S_IFMT(found.st_mode):o}", mode, 0, b"")
 
 
 def differences(one: Mapping[bytes, Entry], other: Mapping[bytes, Entry]) -> list[str]:
