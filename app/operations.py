@@ -13,8 +13,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from app.address_book import AddressBook
-from app.reconcile import Reconciler
 from app.naming import unknown
+from app.reconcile import Reconciler
 from app.stores.reading import Reading
 from app.stores.rows import dustbin_id
 from app.views import Json, Publications, entry_view, node_view, path_view, status_view
