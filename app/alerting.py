@@ -1,0 +1,108 @@
+"""Puts alerts, channels, hooks and their tables together for one running service. Decides nothing of its own.
+
+The supervisor makes one, adds ``listener`` to the engine's listeners, lets a timer call ``wake`` every
+second, and calls ``reload`` and ``stop``. Every delivery and every hook worth reading becomes an event.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from flask import Flask
+
+from app.alerts.configured import channels_of, hooks_of, routes_of, rules_of
+from app.alerts.entry import Entry, EntryState
+from app.alerts.model import Delivery
+from app.alerts.service import Alerts
+from app.alerts.wording import one_line, title
+from app.config.schema.root import Config
+from app.happening import Trigger
+from app.hook_run import HookResult
+from app.hooks import Hooks
+from app.stores.alerts import make_alert_store
+from app.stores.journal import Fence
+from app.telling import Telling
+
+TRIES_BEFORE_ERROR = 3
+
+
+class Emit(Protocol):
+    """Writes a line of the timeline, from any thread, without waiting (sync/field.py: Field.emit, posted)."""
+
+    def __call__(
+        self, kind: str, message: str, *, node: str | None = None, severity: str = "info", **facts: Any
+    ) -> None: ...
+
+
+class Alerting:
+    """Alerts and hooks of one service. ``deliveries`` counts tries by (channel, result), for the metrics."""
+
+    def __init__(
+        self,
+        app: Flask,
+        config: Config,
+        emit: Emit,
+        host_of: Callable[[str], str],
+        fence: Fence | None = None,
+    ) -> None:
+        """Raises ChannelError for channel options that can never work."""
+        self._emit = emit
+        self.deliveries: Counter[tuple[str, str]] = Counter()
+        self.store = make_alert_store(app, fence)
+        self.alerts = Alerts(
+            rules_of(config),
+            routes_of(config.alerts),
+            channels_of(config.alerts),
+            self.store,
+            self._delivered,
+        )
+        self.hooks = Hooks(hooks_of(config), self.alerts.tell, self._ran)
+        self.listener = Telling(self.alerts, self.hooks, host_of)
+
+    def start(self) -> None:
+        """Takes up what was stored and starts the threads."""
+        self.alerts.start()
+
+    def stop(self) -> list[str]:
+        """Ends hooks, then alerts. Returns the names of what did not end in time."""
+        return [*self.hooks.stop(), *self.alerts.stop()]
+
+    def reload(self, config: Config) -> None:
+        """Takes over another configuration. Raises ChannelError; then nothing is changed."""
+        channels = channels_of(config.alerts)
+        self.alerts.reconfigure(rules_of(config), routes_of(config.alerts), channels)
+        self.hooks.reconfigure(hooks_of(config))
+
+    def wake(self) -> None:
+        """Lets what is due be told; for a timer, once a second."""
+        self.alerts.wake()
+
+    def _delivered(self, entry: Entry, delivery: Delivery) -> None:
+        result = "retry" if entry.state is EntryState.WAITING else entry.state.value
+        self.deliveries[entry.channel, result] += 1
+        tried = entry.state is EntryState.WAITING and entry.attempts < TRIES_BEFORE_ERROR
+        severity = "info" if delivery.ok else "warning" if tried else "error"
+        self._emit(
+            "alert",
+            one_line(f"{entry.channel}: {result}: {title(entry.notice)} ({delivery.detail})", 1000),
+            severity=severity,
+            channel=entry.channel,
+            result=result,
+            attempts=entry.attempts,
+            notice=entry.notice.id,
+        )
+
+    def _ran(self, result: HookResult) -> None:
+        quiet = result.ok and result.happening.trigger is Trigger.BATCH and not result.output.strip()
+        if quiet:  # a line per batch would bury everything else
+            return
+        self._emit(
+            "hook",
+            one_line(f"{result.label}: {result.detail}", 500),
+            node=result.happening.facts.get("node") or None,
+            severity="info" if result.ok else "error",
+            seconds=round(result.seconds, 3),
+            output=result.output,
+        )
