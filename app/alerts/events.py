@@ -77,7 +77,10 @@ def _of_node(event: Event, node: str) -> tuple[Signal, ...]:
 def _of_inventory(event: Event) -> tuple[Signal, ...]:
     if event.node is None:
         return (signals.of_inventory(event.at, _reason(event)),)
-    return () if event.message == "added" else (Gone(event.at, event.node),)
+    if event.message == "added":
+        return ()
+    held = signals.of_held(event.at, _resync(event.node), None)
+    return (Gone(event.at, event.node), held, signals.of_address(event.at, event.node, None))
 
 
 def _of_dns(event: Event) -> tuple[Signal, ...]:

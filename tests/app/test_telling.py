@@ -95,7 +95,12 @@ def test_failed_paths_resyncs_and_operations_are_counted_as_errors() -> None:
 
 
 def test_a_removed_node_is_gone_and_an_added_one_is_no_news() -> None:
-    assert signals_of(event("inventory", "removed from the configuration", node="a")) == (Gone(5.0, "a"),)
+    gone = signals_of(event("inventory", "removed from the configuration", node="a"))
+    assert short(gone) == [
+        (Gone, None, "a"),
+        (Cleared, Condition.HELD, "full resync of a"),
+        (Cleared, Condition.INVENTORY, "address of a"),
+    ]
     assert signals_of(event("inventory", "added", node="a")) == ()
 
 
