@@ -160,3 +160,30 @@ def silent_server() -> Iterator[int]:
         sock.bind(("127.0.0.1", 0))
         sock.listen(16)
         yield int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def dripping_server(begin: bytes = b"220-") -> Iterator[int]:
+    """A port where a greeting (or whatever begins so) never ends, a byte every 20 ms."""
+    stop = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(begin)
+                while not stop.wait(0.02):
+                    connection.sendall(b"2")
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(1)
+        thread = threading.Thread(target=drip, args=(sock,), name="test-drip")
+        thread.start()
+        try:
+            yield int(sock.getsockname()[1])
+        finally:
+            stop.set()
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            thread.join()

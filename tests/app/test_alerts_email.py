@@ -19,6 +19,7 @@ from tests.servers_smtp import (
     USER,
     Certificate,
     Mailbox,
+    dripping_server,
     free_port,
     make_certificate,
     silent_server,
@@ -178,6 +179,17 @@ def test_a_server_that_never_says_a_word_costs_the_limit_and_no_more() -> None:
         delivery = channel(port, timeout=0.4).send(notice())
     assert "did not finish within 0.4 s" in delivery.detail
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("security", "begin"), [("none", b"220-"), ("tls", b"\x16\x03\x03\x40\x00")])
+def test_a_server_that_drips_its_greeting_or_handshake_costs_the_limit_and_no_more(
+    security: str, begin: bytes
+) -> None:
+    with dripping_server(begin) as port:
+        began = time.monotonic()
+        delivery = channel(port, timeout=0.5, security=security).send(notice())
+        assert 0.4 < time.monotonic() - began < 5
+    assert "did not finish within 0.5 s" in delivery.detail
 
 
 def test_a_mail_whose_answer_is_lost_may_have_arrived_and_says_so(box: Mailbox, plain_port: int) -> None:

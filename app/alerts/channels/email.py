@@ -5,6 +5,7 @@ not encrypted unless ``security: none`` says so, and never longer than its limit
 from __future__ import annotations
 
 import contextlib
+import os
 import smtplib
 import socket
 import ssl
@@ -114,6 +115,7 @@ class _Client(smtplib.SMTP):
         super().__init__(local_hostname=name if "." in name else "[127.0.0.1]", timeout=timeout)
         self.answer = ""
         self.sending = False
+        self.wire: socket.socket | None = None  # a duplicate, which outlives the wrapping in TLS
         self._trust: ssl.SSLContext | None = None
 
     def open(self, host: str, port: int, trust: ssl.SSLContext | None) -> None:
@@ -128,6 +130,7 @@ class _Client(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
+        self.wire = socket.socket(fileno=os.dup(plain.fileno()))
         return self._trust.wrap_socket(plain, server_hostname=host) if self._trust else plain
 
     def data(self, msg: str | bytes) -> tuple[int, bytes]:  # type: ignore[override]
@@ -155,10 +158,9 @@ def _limit(client: _Client, seconds: float) -> Iterator[_Limit]:
 
     def cut() -> None:
         limit.passed = True
-        sock = client.sock
-        if sock is not None:
+        if client.wire is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                client.wire.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, cut)
     timer.name = "mail-deadline"
@@ -170,6 +172,8 @@ def _limit(client: _Client, seconds: float) -> Iterator[_Limit]:
         timer.cancel()
         timer.join()
         client.close()
+        if client.wire is not None:
+            client.wire.close()
 
 
 def _trouble(where: str, error: Exception) -> Delivery:
