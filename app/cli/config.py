@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from app.cli.output import as_json, document, fail, speaks_plainly
 from app.cli.service import running_or_refuse
 from app.config import effective
 from app.installation import configuration, installed
+from app.migrate import PROGRAMS, Draft, ForeignError, migrate
 
 
 @click.command("check-config")
@@ -54,3 +57,56 @@ def reload(as_json: bool) -> None:
     for sentence in answer["restart"]:
         click.echo(sentence, err=True)
     click.echo("reloaded")
+
+
+@config.command("migrate")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "program", type=click.Choice(list(PROGRAMS)), help="Default: by the file's keys.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Default: standard output, without the secrets."
+)
+@click.option("--force", is_flag=True, help="Replace an output file that is there.")
+@as_json
+@speaks_plainly
+def migrate_config(file: Path, program: str | None, output: Path | None, force: bool, as_json: bool) -> None:
+    """Turns fileSyncGo's config.YML, ddns-go's .ddns_go_config.yaml or CocoaSyncer's config.yaml into config.yml.
+
+    What has no counterpart stands as a comment with the reason. Secrets go into files of their own beside the output.
+    """
+    try:
+        draft = migrate(file.read_text(encoding="utf-8-sig"), program)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{file} is not UTF-8 text")
+    except ForeignError as error:
+        fail(f"{file}: {error}")
+    if output is not None and output.exists() and not force:
+        fail(f"{output} is there already: name another file, or --force")
+    text = draft.text()
+    if output is None and not as_json:
+        click.echo(text, nl=False)
+    warnings = draft.checked(str(output or "(the result)")).warnings
+    if output is not None:
+        draft.write(output)
+    if as_json:
+        document(_migration(draft, output, text))
+        return
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if output is not None:
+        click.echo(
+            f"{output} is written from {draft.program}'s {file}; {len(draft.left_out)} keys have no counterpart",
+            err=True,
+        )
+    elif draft.secrets:
+        click.echo("the secrets were not printed: --output FILE writes them beside it, mode 0600", err=True)
+
+
+def _migration(draft: Draft, output: Path | None, text: str) -> dict[str, object]:
+    return {
+        "program": draft.program,
+        "output": str(output) if output else None,
+        "text": text,
+        "left_out": [{"key": key, "reason": reason} for key, reason in draft.left_out],
+    }
