@@ -13,11 +13,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from app.address_book import AddressBook
+from app.alerting import Alerting
+from app.alerts.model import Condition
 from app.naming import unknown
 from app.reconcile import Reconciler
 from app.stores.reading import Reading
 from app.stores.rows import dustbin_id
-from app.views import Json, Publications, entry_view, node_view, path_view, status_view
+from app.views import Json, Publications, alert_view, entry_view, node_view, path_view, status_view
 from app.views import Published as Published
 from dns.ledger import LedgerUnavailableError
 from sync.core.dustbin import Binned
@@ -54,6 +56,7 @@ class Operations:
         self.dns = dns
         self.book = book
         self.publications: Publications = dns.publications
+        self.alerting: Alerting | None = None  # a one-off run tells nobody
         self.reload = reload
         self._status: tuple[float, Json] | None = None
         self._lock = threading.Lock()
@@ -161,6 +164,61 @@ class Operations:
         if missing := wanted - known:
             raise Refused("unknown_entry", f"there is no dustbin entry {', '.join(sorted(missing))}")
         return change(lambda node, path: dustbin_id(node, path) in wanted)
+
+    # ── alerts ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _alerting(self) -> Alerting:
+        if self.alerting is None:
+            raise Refused(
+                "not_running", "alerts are told by a running service only: start it with `make serve`"
+            )
+        return self.alerting
+
+    def alerts(self) -> Json:
+        """What holds now, what is silenced, and the channels there are."""
+        alerts = self._alerting().alerts
+        return {
+            "alerts": [alert_view(alert) for alert in alerts.alerts],
+            "silences": [
+                {
+                    "id": s.id,
+                    "until": s.until,
+                    "condition": s.condition,
+                    "object": s.object,
+                    "comment": s.comment,
+                }
+                for s in alerts.silences
+            ],
+            "channels": sorted(alerts.outbox.channels),
+        }
+
+    def test_channel(self, channel: str) -> Json:
+        """Sends a test over a channel and says in full what happened."""
+        try:
+            delivery = self._alerting().alerts.test(channel)
+        except KeyError:
+            names = ", ".join(sorted(self._alerting().alerts.outbox.channels)) or "none are configured"
+            raise Refused(
+                "unknown_channel", f"there is no channel {channel!r}; the channels are: {names}"
+            ) from None
+        return {"channel": channel, "ok": delivery.ok, "detail": delivery.detail}
+
+    def silence(self, seconds: float, condition: str | None, name: str | None, comment: str) -> Json:
+        """Tells nothing of these alerts for a while."""
+        try:
+            chosen = Condition(condition) if condition else None
+        except ValueError:
+            raise Refused(
+                "usage", f"there is no condition {condition!r}; there are: {', '.join(Condition)}"
+            ) from None
+        begun = self._alerting().alerts.silence(time.time() + seconds, chosen, name, comment)
+        return {"id": begun.id, "until": begun.until}
+
+    def end_silence(self, silence_id: str) -> Json:
+        """Ends a silence early."""
+        if not self._alerting().alerts.end_silence(silence_id):
+            raise Refused("unknown_silence", f"there is no silence {silence_id!r}")
+        return {"ended": silence_id}
 
     # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────
 

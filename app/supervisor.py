@@ -20,6 +20,9 @@ from flask import Flask
 
 from app import once
 from app.address_book import AddressBook
+from app.alerting import Alerting
+from app.alerts.channels import ChannelError
+from app.conditions import Conditions
 from app.config import Config, destination, diff_needs_restart, load, secrets_of
 from app.content import ProbeShop, engine_settings, node_settings
 from app.control import ControlServer
@@ -130,14 +133,47 @@ class Supervisor:
         self.operations = Operations(
             self.engine, self.reading, dns=self.reconciler, book=self.book, reload=self.reload
         )
+        if not self.at_once:
+            try:
+                self.alerting = Alerting(self.app, self.config, self._emit, self._host_of, self._lease)
+            except ChannelError as error:
+                raise CannotStart(f"alerts.channels: {error}") from error
+            self.operations.alerting = self.alerting
         self._begin(self.engine.start, self.engine.stop, "the engine")
         self._begin(self._start_dns, self._stop_dns, "DNS")
         self.history = Recorder(self.app, self.engine, self.operations.publications)
         if not self.at_once:
             self._begin(self.history.start, self.history.stop, "the history")
+        if not self.at_once:
+            self._begin_telling()
         self._set_timers()
         control = ControlServer(self.config.data_dir, self._actions())
         self._begin(control.start, control.stop, "the control socket")
+
+    def _begin_telling(self) -> None:
+        """Alerts and hooks: they hear what the engine tells from now on, and what no event tells."""
+        self.engine.field.listeners.append(self.alerting.listener)
+        self._begin(self.alerting.start, self.alerting.stop, "the alerts")
+        self.engine.timers.every("alerts", 1.0, self.alerting.wake)
+        conditions = Conditions(
+            self.config.data_dir,
+            self.alerting.alerts.feed,
+            database=self.store.trouble,
+            services=lambda: self.reconciler.status()["services"],
+            frozen=self.reconciler.frozen_by_person,
+            reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
+        )
+        self._begin(conditions.start, conditions.stop, "the conditions")
+
+    def _emit(
+        self, kind: str, message: str, *, node: str | None = None, severity: str = "info", **facts: Any
+    ) -> None:
+        """Writes a line of the timeline from any thread, without waiting."""
+        self.engine.post(lambda: self.engine.field.emit(kind, message, node=node, severity=severity, **facts))
+
+    def _host_of(self, name: str) -> str:
+        node = self.engine.field.nodes.get(name)
+        return node.settings.destination.host if node is not None else ""
 
     def _begin(
         self, start: Callable[..., object], end: Callable[[], object], what: str, *args: object
@@ -203,6 +239,7 @@ class Supervisor:
     def _trim(self) -> None:
         try:
             trim(self.app, self.engine.wall() - self.config.retention_days * DAY_SECONDS, fence=self._lease)
+            self.alerting.store.trim(self.engine.wall() - self.config.retention_days * DAY_SECONDS)
         except StoreError as error:
             log.warning("old events were not removed: %s", error)
 
@@ -294,6 +331,11 @@ class Supervisor:
             said = [
                 f"{key} changed: restart to take it up" for key in diff_needs_restart(self.config, config)
             ]
+            try:
+                self.alerting.reload(config)
+            except ChannelError:
+                self.reload_ok = False
+                raise
             configure_logs(config.log, self.config.data_dir, secrets_of(config))
             self.config = config
             self.inventory.reconfigure(config)
@@ -324,6 +366,12 @@ class Supervisor:
             "discard": lambda a, say: do.discard(a.get("ids")),
             "reload": lambda a, say: {"restart": self._reload_for_command()},
             "sync-once": self.sync_once,
+            "alerts": lambda a, say: do.alerts(),
+            "alerts-test": lambda a, say: do.test_channel(str(a["channel"])),
+            "alerts-silence": lambda a, say: do.silence(
+                float(a["seconds"]), a.get("condition"), a.get("object"), str(a.get("comment") or "")
+            ),
+            "alerts-end-silence": lambda a, say: do.end_silence(str(a["id"])),
             "dns-plan": lambda a, say: do.dns_plan(),
             "dns-apply": lambda a, say: do.dns_apply(bool(a.get("confirmed")), a.get("adopt", ())),
             "dns-freeze": lambda a, say: do.freeze(str(a.get("reason") or "")),

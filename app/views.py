@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.alerts.alert import Alert
 from app.version import VERSION
 from sync.core.dustbin import Binned
 from sync.core.model import State, base64_of, text_of
@@ -130,6 +131,20 @@ def status_view(engine: Engine, published: Mapping[str, Published], dns: Json) -
             for node in engine.field.nodes.values()
         ],
         "services": dns.get("services", []),
+    }
+
+
+def alert_view(alert: Alert) -> Json:
+    """An alert that holds, or that is still to be told as over."""
+    return {
+        "condition": alert.condition.value,
+        "object": alert.object,
+        "severity": alert.severity.value,
+        "summary": alert.summary,
+        "advice": alert.advice,
+        "since": alert.since,
+        "ended_at": alert.ended_at,
+        "phase": alert.phase.value,
     }
 
 

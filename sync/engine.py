@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ class Engine(Commands):
         self.store = store
         self.wall, self.mono = wall, mono
         self.at_once, self.hands_off = at_once, hands_off
+        self._known_before = False
         self.field = Field(store, wall, mono, listeners)
         self.timers = Timers()
         self.started_at = wall()
@@ -130,6 +132,7 @@ class Engine(Commands):
             scope=scope,
             store=self.store,
             may_delete=self.surveyor.may_delete,
+            is_pending=self.surveyor.is_pending,
             large_bytes=settings.large_bytes,
         )
 
@@ -146,6 +149,7 @@ class Engine(Commands):
         saved = self.store.load()
         settings, record = self.settings, self._record
         meta = record.adopt(saved.meta)
+        self._known_before = meta is not None
         self._apply_numbers(settings)
         rules = Restart(
             audit_seconds=settings.audit_seconds,
@@ -156,7 +160,7 @@ class Engine(Commands):
         )
         record.restore_nodes(saved, meta, list(settings.nodes), rules)
         record.load_tail()
-        self._save_meta(clean_stop=False)
+        self._save_meta(clean_stop=None if self.at_once and meta is not None else False)
         self.field.emit("start", f"started with {len(self.field.nodes)} nodes")
         self.timers.start()
         self.surveyor.start(meta)
@@ -191,7 +195,7 @@ class Engine(Commands):
         for node in self.field.nodes.values():
             if not node.parked:
                 self.field.save(node)
-        self._save_meta(clean_stop=self.accepting.is_set())
+        self._save_meta(clean_stop=self._ends_cleanly())
         self.store.flush(2)
 
     def _drain_ends(self) -> None:
@@ -205,6 +209,10 @@ class Engine(Commands):
                 self.dispatcher.finish(message)
             elif isinstance(message, Call):
                 message.answer.set_exception(Stopped("the content half is stopping"))
+
+    def _ends_cleanly(self) -> bool | None:
+        """What to store of this end; None leaves it, for a one-off run says nothing of the nodes it left alone."""
+        return None if self.at_once and self._known_before else self.accepting.is_set()
 
     def _save_meta(self, *, clean_stop: bool | None = None, behind: tuple[SaveChanges, ...] = ()) -> None:
         known = self.accepting.is_set()
@@ -271,7 +279,7 @@ class Engine(Commands):
 
     def _on_source(self, news: SourceNews) -> None:
         before, self.source = self.source, news
-        if news.fault and news.fault != before.fault:
+        if news.fault and _kind(news.fault) != _kind(before.fault):
             self.field.emit("source", f"deletion is stopped: {news.fault}", severity="error", held=news.held)
         elif before.fault and not news.fault:
             self.field.emit("source", "the publish directory is all right again")
@@ -424,3 +432,8 @@ class Engine(Commands):
             del self.field.counts[key]
         self.store.put(ForgetNode(node.name))
         self.field.emit("inventory", reason, node=node.name)
+
+
+def _kind(fault: str | None) -> str:
+    """What a fault is, without its numbers: a tree that is still changing is one fault, not many."""
+    return re.sub(r"\d+", "", fault or "")

@@ -74,6 +74,11 @@ class Outbox:
         self._save([])
         return late
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels there are."""
+        return tuple(self._workers)
+
     def reconfigure(self, channels: Mapping[str, Channel]) -> None:
         """Takes over other channels without waiting for anybody. What waits stays with its channel, by
         name; a try that is under way ends with the old one.
