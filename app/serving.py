@@ -16,14 +16,15 @@ from app.config import Config, ConfigError, secrets_of
 from app.installation import Installation
 from app.logs import configure as configure_logs
 from app.supervisor import Supervisor
+from app.systemd import Heart, Notifier
 from app.version import VERSION
+from app.web.proxy import behind_proxy
 
 log = logging.getLogger(__name__)
 
 WEB_THREADS = 16
 CONNECTIONS = 1000
 BODY_BYTES = 1 << 20
-PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix")
 
 
 def serve(app: Flask) -> None:
@@ -39,13 +40,20 @@ def serve(app: Flask) -> None:
     ending = _Ending()
     supervisor.start()
     try:
-        server = waitress.create_server(app, **web_options(config))
+        server = waitress.create_server(
+            behind_proxy(app, config.web.trusted_proxy),
+            **web_options(config),
+        )
         web = threading.Thread(target=server.run, name="web", daemon=True)
         web.start()
         log.info("lockstep %s serves http://%s:%d", VERSION, config.web.host, config.web.port)
+        announce(app, config)
         for warning in config.warnings:
             log.warning("%s", warning)
-        _run(supervisor, ending)
+        notifier = Notifier()
+        notifier.ready(f"serves http://{config.web.host}:{config.web.port}")
+        _run(supervisor, ending, notifier)
+        notifier.stopping()
         log.info("ending")
         server.close()
     finally:
@@ -57,7 +65,7 @@ def serve(app: Flask) -> None:
 
 def web_options(config: Config) -> dict[str, object]:
     """waitress's settings: threads enough for slow readers, bounded bodies, a proxy only where one is named."""
-    options: dict[str, object] = {
+    return {
         "host": config.web.host,
         "port": config.web.port,
         "threads": WEB_THREADS,
@@ -66,12 +74,21 @@ def web_options(config: Config) -> dict[str, object]:
         "channel_request_lookahead": 1,
         "max_request_body_size": BODY_BYTES,
         "ident": None,
-        "clear_untrusted_proxy_headers": True,
+        "clear_untrusted_proxy_headers": False,  # app.web.proxy does it, and knows the prefix
     }
-    if config.web.trusted_proxy:
-        options["trusted_proxy"] = config.web.trusted_proxy
-        options["trusted_proxy_headers"] = set(PROXY_HEADERS)
-    return options
+
+
+def announce(app: Flask, config: Config) -> None:
+    """Says once, while there is no administrator, how the first one is made."""
+    token = app.extensions["lockstep.door"].first_token()
+    if token is not None:
+        log.warning(
+            "there is no administrator: only this machine is served. Open http://%s:%d/first?token=%s to become "
+            "it, or run `flask user add NAME`",
+            config.web.host,
+            config.web.port,
+            token,
+        )
 
 
 class _Ending:
@@ -94,19 +111,24 @@ class _Ending:
         self.wake.set()
 
 
-def _run(supervisor: Supervisor, ending: _Ending) -> None:
+def _run(supervisor: Supervisor, ending: _Ending, notifier: Notifier) -> None:
+    heart = Heart(notifier, supervisor.engine.post)
     while not ending.end.is_set() and not supervisor.lost.is_set():
         ending.wake.wait(1.0)
         ending.wake.clear()
         if ending.reload.is_set():
             ending.reload.clear()
-            _reload(supervisor)
+            notifier.reloading()
+            notifier.ready(_reload(supervisor))
+        heart.tick()
 
 
-def _reload(supervisor: Supervisor) -> None:
+def _reload(supervisor: Supervisor) -> str:
+    """Takes up the configuration; what came of it, in a few words."""
     try:
         for sentence in supervisor.reload():
             log.warning("%s", sentence)
+        return "reloaded"
     except ConfigError as error:
         log.error("the configuration was not taken, the old one runs on:\n%s", error)
     except Exception:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app.cli.access import token, user
+from app.cli.alerts import alerts
 from app.cli.config import check_config, config
 from app.cli.dns import dns
 from app.cli.inventory import nodes
@@ -14,7 +16,23 @@ from app.cli.services import services
 from app.cli.status import events, status
 from app.cli.sync import sync_once
 
-COMMANDS = (serve, demo, check_config, config, status, events, nodes, dustbin, services, providers, dns, sync_once)
+COMMANDS = (
+    serve,
+    demo,
+    check_config,
+    config,
+    status,
+    events,
+    nodes,
+    dustbin,
+    services,
+    providers,
+    dns,
+    alerts,
+    sync_once,
+    user,
+    token,
+)
 
 
 def register(app: Flask) -> None:

@@ -74,7 +74,7 @@ def speaks_plainly(command: F) -> F:
 
 
 USAGE_CODES = frozenset(
-    {"unknown_node", "unknown_entry", "unknown_path", "bad_request", "configuration", "usage"}
+    {"unknown_node", "unknown_entry", "unknown_path", "bad_request", "configuration", "usage", "conflict", "not_found"}
 )
 
 STATE_STYLES = {"ready": "green", "unhealth": "yellow", "dead": "red", "recovery": "cyan"}

@@ -6,11 +6,35 @@ from flask import Flask
 
 
 def register(app: Flask) -> None:
-    """Adds every blueprint."""
-    from app.web import answers, api, guard, health, metrics, pages
+    """Adds everything that is served."""
+    from app.installation import Installation
+    from app.web import (
+        access,
+        answers,
+        api,
+        audit,
+        context,
+        format,  # noqa: A004 - the module is named for what it does
+        headers,
+        health,
+        language,
+        login,
+        metrics,
+        pages,
+        public,
+        reports,
+        settings,
+        wording,
+    )
 
-    guard.register(app)
+    installation: Installation = app.extensions["lockstep"]
+    headers.register(app)
     answers.register(app)
+    language.register(app)
+    access.register(app, installation.config)
     metrics.register(app)
-    for part in (health, api, pages):
-        app.register_blueprint(part.blueprint)
+    for part in (audit, context, format, wording):
+        part.register(app)
+    for module in (health, api, reports, pages, settings, login, public):
+        app.register_blueprint(module.blueprint)
+    access.limiter.limit(access.TOKEN_RATE, exempt_when=access.is_no_token)(api.blueprint)

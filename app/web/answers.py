@@ -15,6 +15,8 @@ from sync.ports import StoreError
 STATUS_OF = {
     "unknown_node": 404,
     "unknown_entry": 404,
+    "unknown_service": 404,
+    "not_reported": 409,
     "not_found": 404,
     "bad_request": 400,
     "bad_address": 400,

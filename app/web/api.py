@@ -132,36 +132,40 @@ def discard(entry: str) -> Response:
 # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def dns(name: str) -> Any:
-    """An operation of the DNS half. Raises Refused where DNS is not part of this service."""
-    found = getattr(operations(), name, None)
-    if found is None:
-        raise Refused("not_available", "DNS is not configured in this installation")
-    return found
-
-
 @blueprint.get("/dns/plan")
 def dns_plan() -> Response:
-    return document(dns("dns_plan")())
+    """What would be done now."""
+    return document(operations().dns_plan())
 
 
 @blueprint.post("/dns/apply")
 def dns_apply() -> Response:
-    return document(dns("dns_apply")(), 202)
+    """One pass now. ``confirmed``: a person says yes to what is held; ``adopt``: services that take over."""
+    facts = body()
+    adopt = facts.get("adopt", [])
+    if not isinstance(adopt, list) or not all(isinstance(name, str) for name in adopt):
+        raise Refused("bad_request", "adopt must be a list of services")
+    return document(operations().dns_apply(flag(facts, "confirmed"), adopt), 202)
 
 
 @blueprint.post("/dns/freeze")
 def dns_freeze() -> Response:
-    return document(dns("freeze")(), 202)
+    """Nothing is written until it is unfrozen."""
+    reason = body().get("reason", "")
+    if not isinstance(reason, str) or len(reason) > 200:
+        raise Refused("bad_request", "reason must be a text of at most 200 characters")
+    return document(operations().freeze(reason), 202)
 
 
 @blueprint.post("/dns/unfreeze")
 def dns_unfreeze() -> Response:
-    return document(dns("unfreeze")(), 202)
+    """Goes on."""
+    return document(operations().unfreeze(), 202)
 
 
 @blueprint.get("/dns/history")
 def dns_history() -> Response:
+    """Operations at the providers, newest first."""
     page = asked_page()
-    found = dns("history")(page.limit, page.before)
-    return document(found if isinstance(found, dict) else paged("history", found, page.limit))
+    rows = operations().dns_history(page.limit, page.before, request.args.get("service") or None)["history"]
+    return document(paged("history", rows, page.limit))

@@ -1,0 +1,1 @@
+"""Who may use the dashboard and the API: people, their sessions and programs' tokens. Knows no HTTP."""

@@ -1,0 +1,54 @@
+"""Believes a named reverse proxy about who asks, by which name and under which path. Believes nobody else.
+
+waitress would do most of this, but knows no path prefix and hides from the application who the peer was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from waitress.proxy_headers import proxy_headers_middleware
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
+BELIEVED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"}
+HEADER = "HTTP_X_FORWARDED_PREFIX"
+
+
+def behind_proxy(app: WSGIApplication, trusted_proxy: str | None) -> WSGIApplication:
+    """The app as it looks through the proxy at this address; without one every forwarded header is dropped."""
+    options: dict[str, Any] = {"clear_untrusted": True}
+    if trusted_proxy:
+        options |= {
+            "trusted_proxy": trusted_proxy,
+            "trusted_proxy_headers": BELIEVED,
+            "trusted_proxy_count": 1,
+        }
+    inner: WSGIApplication = proxy_headers_middleware(under_prefix(app), **options)
+
+    def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        prefix = environ.pop(HEADER, "")
+        if trusted_proxy and environ.get("REMOTE_ADDR") == trusted_proxy:
+            environ["lockstep.prefix"] = prefix
+        return inner(environ, start_response)
+
+    return outer
+
+
+def under_prefix(app: WSGIApplication) -> WSGIApplication:
+    """Puts the prefix where Flask builds its links from; a proxy may have removed it from the path or not."""
+
+    def prefixed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        prefix = str(environ.pop("lockstep.prefix", "")).rstrip("/")
+        if PREFIX.match(prefix):
+            environ["SCRIPT_NAME"] = prefix
+            path = environ.get("PATH_INFO", "")
+            if path == prefix or path.startswith(prefix + "/"):
+                environ["PATH_INFO"] = path[len(prefix) :] or "/"
+        return app(environ, start_response)
+
+    return prefixed
