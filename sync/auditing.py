@@ -51,7 +51,8 @@ def audit(
     report.runs.append(result)
     if result.outcome not in GOES_ON and not is_sources(result):
         return report.stop(result)
-    context = AuditContext(cursor, dustbin(), {*source_errors(), *result.source_failed}, {}, tools.look)
+    errors = {*source_errors(), *result.source_failed}
+    context = AuditContext(cursor, dustbin(), errors, {}, tools.look, tools.is_pending)
     findings = _sorted(tools, result, context)
     report.missed = tuple(findings[Finding.MISSED])
     report.leftovers = tuple(findings[Finding.LEFTOVER])

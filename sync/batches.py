@@ -38,7 +38,10 @@ class RunsRsync(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What jobs act with. ``may_delete`` is asked right before every run that deletes: why not, or None."""
+    """What jobs act with. ``may_delete`` is asked right before every run that deletes: why not, or None.
+
+    ``is_pending`` says whether a change of the path has been noticed and has no seq yet.
+    """
 
     runner: RunsRsync
     sweeper: RunsRsync  # the same over an empty root: deletes what the source still has
@@ -47,6 +50,7 @@ class Tools:
     scope: Scope
     store: Store
     may_delete: Callable[[], str | None]
+    is_pending: Callable[[bytes], bool]
     large_bytes: int
 
 

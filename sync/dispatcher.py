@@ -139,7 +139,7 @@ class Dispatcher:
         elif node.leftovers:
             self._clean(node)
         elif entries := due(node.dustbin.values(), self.field.wall()):
-            self._send(node, Batch.of_entries(entries))
+            self._send(node, Batch.of_entries(entries), "retry")
 
     def _send_changes(self, node: Node, cursor: int) -> None:
         batch = self._batch(cursor, node.sent_through if node.sent_through > cursor else cursor)
@@ -167,12 +167,13 @@ class Dispatcher:
 
     def _send(self, node: Node, batch: Batch, kind: str = "send") -> bool:
         tools, destination = self.tools, node.settings.destination
+        work = jobs.retry if kind == "retry" else jobs.send
         return self._start(
             node,
             "events",
             Form.FILES,
             kind,
-            lambda control: jobs.send(tools, destination, batch, control),
+            lambda control: work(tools, destination, batch, control),
             batch=batch,
         )
 

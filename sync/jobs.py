@@ -7,7 +7,7 @@ answers with a result; a node that is down is a result, too. This file only says
 from sync.auditing import AuditReport, audit
 from sync.batches import Batch, Control, Report, RunsRsync, Tools
 from sync.resyncing import ResyncOrder, resync
-from sync.sending import remove, send
+from sync.sending import remove, retry, send
 
 __all__ = [
     "AuditReport",
@@ -20,5 +20,6 @@ __all__ = [
     "audit",
     "remove",
     "resync",
+    "retry",
     "send",
 ]

@@ -8,7 +8,6 @@ dry run's list, and of that only what the journal does not take for there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync.batches import GOES_ON, Batch, Control, Report, Tools, planned, run_once
@@ -18,7 +17,7 @@ from sync.core.batch import Listed
 from sync.core.model import Change, Destination, Form, Kind, Outcome
 from sync.core.rails import SHRINK_FLOOR
 from sync.core.result import RunResult
-from sync.sending import delete, send
+from sync.sending import delete, send, verify
 
 UNKNOWN_LIMIT = 20
 """A node's first full resync may delete so many paths that Lockstep never put there without being asked about."""
@@ -146,18 +145,4 @@ def _recheck(
                 send(tools, destination, Batch(rows[start : start + RECHECK_AT_ONCE], None), control)
             )
     if order.drifted and not report.stopped:
-        _verify(tools, destination, order.drifted[:SUSPECTS_AT_ONCE], report, control)
-
-
-def _verify(
-    tools: Tools, destination: Destination, paths: Iterable[bytes], report: Report, control: Control
-) -> None:
-    """What had drifted and is still not as the source has it goes to the dustbin."""
-    run = Run(Form.DEEP_AUDIT, tuple(paths), delete=tools.scope.delete)
-    result = report.note(run_once(tools, destination, run, control))
-    still = [found.path for found in result.listed if found.path]
-    rows = tools.store.rows(still)
-    for path in still:
-        row = rows.get(path)
-        if row is None or row.stat.same_as(tools.look(path)):  # else it changed meanwhile and is on its way
-            report.failed.setdefault(path, ("a full resync could not repair it", result.code))
+        verify(tools, destination, order.drifted[:SUSPECTS_AT_ONCE], report, control)

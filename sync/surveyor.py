@@ -186,6 +186,13 @@ class Surveyor:
         doubts = len(self._doubts.prefixes) + len(self._doubt_marks) + self._scanning
         return len(self._quiet) + len(self._marks) + doubts
 
+    def is_pending(self, path: bytes) -> bool:
+        """Whether a change of the path has been noticed and is still on its way to a seq. From any thread."""
+        return bool(
+            path in self._quiet or path in self._held or self._marks or self._doubt_marks
+            or self._scanning or self._doubts.prefixes
+        )  # fmt: skip
+
     @property
     def fault(self) -> str | None:
         """Why nothing may be deleted now."""

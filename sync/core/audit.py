@@ -4,6 +4,7 @@ For every path that the dry run lists:
 
     the source differs from its manifest row     → MISSED: a change that no event told us (mmap, a network file
                                                     system); it gets a seq and goes out, no node is blamed
+    … and this has been noticed already           → ON_ITS_WAY
     its row's seq lies above the cursor that the
     node had when the audit began                 → ON_ITS_WAY
     it stands in the node's dustbin               → KNOWN
@@ -20,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sync.core.model import Change, Kind, Stat
+from sync.core.model import GONE, Change, Kind, Stat
 from sync.core.tempnames import is_temporary
 
 _DELAYED = re.compile(rb"(?:^|/)\.~tmp~(?:/|$)")
@@ -51,6 +52,7 @@ class AuditContext:
     source_errors: Collection[bytes]
     rows: Mapping[bytes, Change]
     look: Callable[[bytes], Stat]
+    is_pending: Callable[[bytes], bool] = lambda path: False
 
 
 def classify(path: bytes, only_on_node: bool, context: AuditContext) -> Finding:
@@ -59,12 +61,9 @@ def classify(path: bytes, only_on_node: bool, context: AuditContext) -> Finding:
     row = context.rows.get(path)
     if now.kind is Kind.GONE and is_leftover(path) and (row is None or row.stat.kind is Kind.GONE):
         return Finding.LEFTOVER
-    known = row.stat if row is not None else None
-    if known is None:
-        if now.kind is not Kind.GONE:
-            return Finding.MISSED
-    elif not known.same_as(now):
-        return Finding.MISSED
+    known = row.stat if row is not None else GONE
+    if not known.same_as(now):
+        return Finding.ON_ITS_WAY if context.is_pending(path) else Finding.MISSED
     if row is not None and row.seq > context.cursor:
         return Finding.ON_ITS_WAY
     if path in context.dustbin:

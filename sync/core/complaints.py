@@ -20,6 +20,7 @@ from sync.core.model import text_of
 from sync.core.tempnames import meant
 
 NO_SPACE = frozenset({28, 122, 69})  # ENOSPC, EDQUOT on Linux and on macOS
+GONE = (b"(2)", b"(20)", b"(40)")  # ENOENT; ENOTDIR, ELOOP on Linux: a folder above became something else
 NOTES_KEPT = 40
 NOTE_BYTES = 400
 
@@ -99,7 +100,7 @@ class Complaints:
         elif found := _QUOTED.fullmatch(body):
             what = found[1].strip(b" (:")
             if who == b"sender":
-                self._at_source(found[2], what + found[3], gone=found[3].endswith(b"(2)"))
+                self._at_source(found[2], what + found[3], gone=found[3].endswith(GONE))
             else:
                 return self._on_node(found[2], found[3], what)
         return found is not None

@@ -52,6 +52,10 @@ class Quiet:
     def __len__(self) -> int:
         return len(self._last) + sum(1 for d in self._deferred.values() if d.waiting)
 
+    def __contains__(self, path: bytes) -> bool:
+        deferral = self._deferred.get(path)
+        return path in self._last or (deferral is not None and deferral.waiting)
+
     def touch(self, path: bytes, now: float, *, being_sent: bool = False) -> None:
         """Marks the path dirty. ``being_sent``: a run that carries it is under way."""
         deferral = self._deferred.get(path)
