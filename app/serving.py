@@ -133,6 +133,7 @@ def _reload(supervisor: Supervisor) -> str:
         log.error("the configuration was not taken, the old one runs on:\n%s", error)
     except Exception:
         log.exception("the configuration could not be reloaded, the old one runs on")
+    return "the new configuration was not taken; the old one runs on"
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from app.cli.access import token, user
 from app.cli.alerts import alerts
 from app.cli.config import check_config, config
 from app.cli.dns import dns
+from app.cli.install import install, uninstall
 from app.cli.inventory import nodes
 from app.cli.nodes import dustbin
 from app.cli.providers import providers
@@ -32,6 +33,8 @@ COMMANDS = (
     sync_once,
     user,
     token,
+    install,
+    uninstall,
 )
 
 
