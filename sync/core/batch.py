@@ -145,4 +145,4 @@ def _trees(directories: list[bytes], paths: list[bytes], count_below: CountBelow
             if ancestor in among:
                 inside[ancestor] += 1
                 break
-    return [top for top, n in inside.items() if n and count_below(top, n * TREE_SHARE) < n * TREE_SHARE]
+    return [top for top, n in inside.items() if n and 0 <= count_below(top, n * TREE_SHARE) < n * TREE_SHARE]

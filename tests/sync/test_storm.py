@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from sync.core.model import Kind
 from sync.core.scope import Scope
 from sync.scan import scan
 from tests.servers_rsync import Daemon, daemons  # noqa: F401
