@@ -49,6 +49,7 @@ class _Entry:
     series: ProbeSeries | None
     fit: dict[str, bool] = field(default_factory=dict)  # address → what its own probes said last
     why: dict[str, str] = field(default_factory=dict)
+    asked: threading.Event = field(default_factory=threading.Event)  # its source has answered or failed once
 
 
 class AddressBook:
@@ -62,12 +63,15 @@ class AddressBook:
         *,
         changed: Callable[[str], None],
         told: Callable[[str, str, str], None],
+        probed: Callable[[str, str, bool], None] = lambda node, address, good: None,
         probe_seconds: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``changed(node)``: its addresses or their fitness differ now; ``told(node, message, severity)``."""
+        """``changed(node)``: its addresses or their fitness differ now; ``told(node, message, severity)``;
+        ``probed(node, address, good)``: an address's own probes said something new.
+        """
         self._store, self._shop, self._timers = store, shop, timers
-        self._changed, self._told = changed, told
+        self._changed, self._told, self._probed = changed, told, probed
         self._probe_seconds, self._clock = probe_seconds, clock
         self._lock = threading.RLock()
         self._entries: dict[str, list[_Entry]] = {}
@@ -78,7 +82,10 @@ class AddressBook:
 
     def load_reports(self) -> None:
         """Takes up what nodes reported before the start."""
-        self.reports = Reports(self._store.reports())
+        try:
+            self.reports = Reports(self._store.reports())
+        except LedgerUnavailableError as error:
+            log.warning("addresses reported before the start are not known: %s", error)
 
     def configure(self, nodes: Iterable[tuple[NodeConfig, Destination]]) -> None:
         """Takes the nodes; entries that stay the same keep what they know."""
@@ -91,8 +98,8 @@ class AddressBook:
                     known.get(config) or self._entry(node.name, config) for config in node.address_sources
                 ]
                 self._destinations[node.name] = destination
-            gone = {self._key(e) for es in old.values() for e in es} - {self._key(e) for e in self._all()}
             fresh = [e for e in self._all() if all(e is not k for ks in old.values() for k in ks)]
+            gone = {self._key(e) for es in old.values() for e in es} - {self._key(e) for e in self._all()}
         for key in gone:
             self._timers.cancel(f"address {key}")
             self._timers.cancel(f"address probe {key}")
@@ -128,6 +135,16 @@ class AddressBook:
         seconds = ASK_SECONDS[entry.config.source]
         self._timers.after(f"address {self._key(entry)}", seconds, lambda: self._ask(entry))
 
+    def settle(self, seconds: float) -> None:
+        """Waits until every source was asked once and every address probed, or so long: for one-off commands."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            entries = self._all()
+        for entry in entries:
+            entry.asked.wait(max(0.0, deadline - time.monotonic()))
+            if entry.series is not None:
+                self._probe(entry)
+
     def _ask_probe(self, entry: _Entry) -> None:
         if self._submit(lambda: self._probe(entry)):
             name = f"address probe {self._key(entry)}"
@@ -151,6 +168,7 @@ class AddressBook:
     def _resolve(self, entry: _Entry, quietly: bool = False) -> None:
         resolution = entry.source.resolve()
         with self._lock:
+            entry.asked.set()
             before = entry.keeper.known
             entry.keeper, change = entry.keeper.observe(resolution, self._clock())
             moved = (change is not None and change.moved) or before != entry.keeper.known
@@ -177,8 +195,9 @@ class AddressBook:
             with self._lock:
                 before = entry.fit.get(address)
                 entry.fit[address] = observation.good
-                entry.why[address] = observation.detail
+                entry.why[address] = "" if observation.good else f"does not answer: {observation.detail}"
             if before is not observation.good:
+                self._probed(entry.node, address, observation.good)
                 self._changed(entry.node)
                 if before is not None:
                     word = "answers again" if observation.good else f"does not answer: {observation.detail}"
@@ -191,7 +210,9 @@ class AddressBook:
     def addresses(self, node: str) -> tuple[tuple[Address, ...], bool]:
         """The node's addresses, and whether every source has been heard since the start. Never waits for one."""
         with self._lock:
-            entries = self._entries.get(node, [])
+            entries = self._entries.get(node)
+            if entries is None:
+                return (), False  # a node that the engine knows already and this book does not yet
             known = all(entry.keeper.known for entry in entries)
             found = [
                 Address(

@@ -19,7 +19,8 @@ from app.operations import Refused
 from app.views import Json, Published, node_view
 from sync import jobs
 from sync.core.args import Run
-from sync.core.model import Change, Form, Observation, Outcome, ProbeResult, text_of
+from sync.core.health import Health
+from sync.core.model import Change, Form, Observation, Outcome, ProbeResult, State, text_of
 from sync.engine import Engine
 from sync.jobs import Batch, Control, Report
 from sync.node import Node
@@ -41,6 +42,7 @@ class Row:
     bytes: int = 0
     deleted: int = 0
     seconds: float = 0.0
+    silent: bool = False  # it was asked, and did not answer
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -63,6 +65,8 @@ def resync_all(
     began = time.monotonic()
     before = transfer_counts(engine)
     answering = _observe(engine, rows)
+    if engine.at_once:
+        engine.call(lambda: _note_silent(engine, [row for row in rows.values() if row.silent]))
 
     def done(name: str, ok: bool, message: str) -> None:
         row = rows[name]
@@ -115,7 +119,16 @@ def _observe(engine: Engine, rows: dict[str, Row]) -> list[str]:
         else:
             row.message = f"does not answer: {observation.detail if observation else 'no answer in time'}"
             row.ended.set()
+            row.silent = observation is not None
     return answering
+
+
+def _note_silent(engine: Engine, rows: Iterable[Row]) -> None:
+    """A one-off run has asked these, and got no answer: evidence against what may be published (promise 3)."""
+    for row in rows:
+        node = engine.field.nodes[row.node]
+        node.parked = False
+        node.health = Health(State.DEAD, engine.wall(), row.message, node=row.node)
 
 
 def _wait(engine: Engine, rows: dict[str, Row], say: Callable[[Any], None]) -> None:

@@ -144,6 +144,7 @@ class Operations:
             self.engine.drain(name, drained)
         except UnknownNode as error:
             raise Refused("unknown_node", str(error)) from None
+        self.dns.wake()
         return {"name": name, "drained": drained}
 
     def retry(self, ids: Iterable[str] | None) -> Json:
@@ -255,7 +256,10 @@ class Operations:
 
     def dns_history(self, limit: int = 100, before: int | None = None, service: str | None = None) -> Json:
         """`GET /api/v1/dns/history`, newest first."""
-        return {"history": self.dns.store.history(limit, before, service)}
+        try:
+            return {"history": self.dns.store.history(limit, before, service)}
+        except LedgerUnavailableError as error:
+            raise Refused("database", str(error)) from error
 
     def report_address(self, node: str, addresses: Iterable[str]) -> Json:
         """A node says where it is: whether that differs, and what is known of it now."""

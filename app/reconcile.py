@@ -1,7 +1,7 @@
-"""Keeps records in line with the nodes: one thread per provider, each pass read, compute, guard, apply.
+"""Keeps records in line with the nodes: gathers what is known, hands it to a thread per provider, remembers for both.
 
-It gathers the facts (fitness, hold-downs, addresses, freezes, the question whether we are cut off) and hands
-them to the DNS half, which decides. A change of a node's fitness wakes every thread at once; a timer does the rest.
+It gathers the facts (fitness, hold-downs, addresses, freezes, whether we are cut off) and the DNS half decides. A
+change of a node's fitness wakes every thread at once; nothing here waits in the engine's thread.
 """
 
 from __future__ import annotations
@@ -10,62 +10,46 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.address_book import AddressBook
 from app.canaries import Roll
 from app.config import Config
-from app.config.schema.dns import LineConfig, ServiceConfig
+from app.config.schema.nodes import NodeConfig
 from app.config.values import values_of
+from app.cutoff import CutOff
+from app.holddowns import HoldDowns
+from app.noderail import NodeRail
+from app.passes import PlannedHold, ProviderThread, Request
+from app.record_views import held_sets, lines_view, operation_view, service_of, standing
 from app.stores.records import RecordStore
 from app.views import Json, Published
 from dns.core.guard import Context
-from dns.core.holddown import HoldDown, left, remaining_seconds, returned
-from dns.core.isolation import Isolation, judge
-from dns.core.model import (
-    DesiredSet,
-    Fallback,
-    LinePlan,
-    NodeFacts,
-    Operation,
-    RecordKey,
-    Service,
-    WhenNoneReady,
-)
+from dns.core.model import Address, DesiredSet, NodeFacts, RecordKey, Service
 from dns.core.ownership import remark_of
 from dns.core.published import accounts, why_unpublished
-from dns.errors import DnsError, ProviderError
-from dns.executor import Executor, Pass
+from dns.errors import DnsError
+from dns.executor import Pass
 from dns.ledger import HistoryEntry, LedgerUnavailableError
 from dns.planner import Planned
 from dns.providers import make_provider
 from dns.providers.port import Provider, Wiring
+from sync.core.model import Flip, State
 from sync.engine import Engine
 from sync.field import Fitness, Listener
+from sync.node import Node
 
 log = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.02  # flips of one moment become one plan
-RETRY_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
-Emit = Callable[..., None]
-
-
-@dataclass
-class _Request:
-    """Something a provider's thread is asked to do for somebody who waits."""
-
-    confirmed: bool = False
-    adopt: frozenset[str] = frozenset()
-    only_plan: bool = False
-    answer: Future[list[Any]] = field(default_factory=Future)
+FROZEN, ADOPTED, CUT_OFF = "frozen", "adopted", "cut-off-since"
+UNKNOWN = Fitness(None, "is not known yet")
+NOT_READ = "the database could not be read at the start, so nobody knows whether a person froze the records"
 
 
 class Reconciler(Listener):
-    """The DNS half at work. ``start`` and ``stop`` once; ``configure`` at a start and at each reload."""
+    """The DNS half at work. ``start`` and ``stop`` once; ``pause`` and ``configure`` at each reload."""
 
     def __init__(
         self,
@@ -78,69 +62,143 @@ class Reconciler(Listener):
         at_once: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``at_once``: a one-off command, which passes only when it is asked, in the caller's thread."""
         self._config, self._engine, self.store, self._book = config, engine, store, book
-        self._installation, self._at_once, self._clock = installation, at_once, clock
+        self._remark, self._at_once, self._clock = remark_of(installation), at_once, clock
         self._started_at = clock()
-        self._lock = threading.RLock()  # owns everything below
-        self._holddowns: dict[str, HoldDown] = {}
-        self._isolation = Isolation()
-        self._broken: set[str] = set()  # providers that could not be made
-        self._frozen = ""
-        self._workers: dict[str, _Worker] = {}
+        self._started = False
+        self._lock = threading.Lock()  # owns _frozen, _adopted, _threads, _broken, _lines, _arriving
+        self._frozen: str | None = None  # None: not read yet
+        self._adopted: set[str] | None = None
+        self._threads: dict[str, ProviderThread] = {}
+        self._broken: dict[str, str] = {}  # provider → why it cannot be used
+        self._lines: Mapping[str, tuple[str, ...]] = {}
+        self._arriving: set[str] = set()  # nodes whose first resync since the start has not ended yet
+        self._holddowns = HoldDowns(store, clock)
         self._roll = Roll()
+        self._cutoff = CutOff(self._roll, self._tell_cut_off, clock)
+        self._rail = NodeRail(store, self._tell_rail)
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.lost = threading.Event()  # set when this supervisor must not write any more
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def start(self) -> None:
+    def start(self, nodes: Iterable[NodeConfig] = ()) -> None:
         """Takes up what was stored, and starts a thread per provider that is used."""
         try:
-            self._frozen = self.store.fact("frozen", "")
-            stored = self.store.fact("hold-downs", {})
-            self._holddowns = {name: HoldDown(*memory) for name, memory in stored.items()}
+            self._holddowns.start()
+            if self._at_once:
+                self._cutoff.resume(self.store.fact(CUT_OFF))
         except LedgerUnavailableError as error:
-            log.warning("hold-downs and freezes of before the start are not known: %s", error)
-        for name, fitness in self._engine.field.fitness().items():
-            self._remember(name, fitness)
-        self._start_workers()
+            log.warning("hold-downs of before the start are not known: %s", error)
+        self._rail.load()
+        self.set_nodes(nodes)
+        with self._lock:
+            self._arriving = {
+                name
+                for name, node in dict(self._engine.field.nodes).items()
+                if _is_arriving(node) and not self._holddowns.has_left(name)
+            }
+        self._started = True
+        self._remember(self._engine.field.fitness())
+        self._start_threads({})
 
     def stop(self) -> None:
         """Ends the threads; an operation under way is finished first, within its time limit."""
-        self._stop_workers()
+        for thread in self._end_threads().values():
+            thread.join()
+        if self._at_once:
+            self._save(CUT_OFF, self._cutoff.since)
+        self._holddowns.stop()
         self._roll.close()
 
-    def configure(self, config: Config) -> None:
-        """Takes another configuration: the workers begin anew, memories stay."""
-        self._stop_workers()
+    def pause(self) -> Mapping[str, ProviderThread]:
+        """Ends the passes between two operations; ``configure`` takes what this answers, and goes on."""
+        return self._end_threads()
+
+    def configure(
+        self, config: Config, nodes: Iterable[NodeConfig], before: Mapping[str, ProviderThread]
+    ) -> None:
+        """Takes another configuration: the threads begin anew, each when its predecessor has ended."""
         with self._lock:
             self._config = config
-        self._start_workers()
+        self.set_nodes(nodes)
+        self._forget_adoptions(config)
+        self._start_threads(before)
 
-    def _start_workers(self) -> None:
+    def set_nodes(self, nodes: Iterable[NodeConfig]) -> None:
+        """Takes the list of nodes, before the engine does: what is gone must not look like an order."""
+        lines = {node.name: tuple(node.lines) for node in nodes}
+        with self._lock:
+            self._lines = lines
+        self._rail.take(lines)
+
+    def _start_threads(self, before: Mapping[str, ProviderThread]) -> None:
         config = self._config
-        if not config.dns.enabled:
-            return
-        for name, section in config.dns.providers.items():
+        broken = self._strange_providers(config)
+        threads: dict[str, ProviderThread] = {}
+        for name in config.dns.providers if config.dns.enabled else ():
             services = [service_of(s) for s in config.dns.services if s.provider == name]
             zones = {s.zone_key.zone for s in services} | self._ledger_zones(name)
             if not zones:
                 continue
             try:
-                wiring = Wiring(notice=lambda sentence: self._emit(sentence, "warning"))
-                provider = make_provider(name, section.kind, values_of(section), wiring)
+                provider = self._provider(config, name)
             except DnsError as error:
-                self._broken.add(name)
-                self._emit(f"provider {name}: {error}", "error", about=f"provider {name}")
+                broken[name] = f"provider {name}: {error}"
                 continue
-            if name in self._broken:
-                self._broken.discard(name)
-                self._emit(f"provider {name} is all right again", about=f"provider {name}")
-            worker = _Worker(self, provider, services, sorted(zones), config.dns.reconcile_seconds)
-            with self._lock:
-                self._workers[name] = worker
-            if not self._at_once:
-                worker.start()
+            threads[name] = self._thread(provider, services, sorted(zones), before.get(name))
+        for name, thread in before.items():
+            if name not in threads:
+                thread.join()
+        with self._lock:
+            told, self._broken, self._threads = self._broken, broken, threads
+        for name, sentence in broken.items():
+            if told.get(name) != sentence:
+                self._emit(sentence, "error", held=True, about=f"provider {name}")
+        for name in told.keys() - broken.keys():
+            self._emit(f"provider {name} is all right again", about=f"provider {name}")
+        if not self._at_once:
+            for thread in threads.values():
+                thread.start()
+
+    def _provider(self, config: Config, name: str) -> Provider:
+        section = config.dns.providers[name]
+        wiring = Wiring(notice=lambda sentence: self._emit(sentence, "warning"))
+        return make_provider(name, section.kind, values_of(section), wiring)
+
+    def _thread(
+        self,
+        provider: Provider,
+        services: Sequence[Service],
+        zones: Sequence[str],
+        before: ProviderThread | None,
+    ) -> ProviderThread:
+        return ProviderThread(
+            self,
+            provider,
+            services,
+            zones,
+            ledger=self.store,
+            history=self._note,
+            remark=self._remark,
+            every_seconds=self._config.dns.reconcile_seconds,
+            clock=self._clock,
+            before=before,
+        )
+
+    def _strange_providers(self, config: Config) -> dict[str, str]:
+        """Providers of which the ledger knows records but the configuration nothing."""
+        try:
+            known = self.store.providers() if config.dns.enabled else {}
+        except LedgerUnavailableError:
+            return {}
+        return {
+            name: f"provider {name} is gone from the configuration, but {count} record sets of ours stand there: "
+            "they stay as they are; configure it again to change or withdraw them"
+            for name, count in known.items()
+            if name not in config.dns.providers
+        }
 
     def _ledger_zones(self, provider: str) -> set[str]:
         try:
@@ -148,169 +206,279 @@ class Reconciler(Listener):
         except LedgerUnavailableError:
             return set()
 
-    def _stop_workers(self) -> None:
+    def _end_threads(self) -> dict[str, ProviderThread]:
         with self._lock:
-            workers, self._workers = self._workers, {}
-        for worker in workers.values():
-            worker.stop()
-
-    def _emit(self, message: str, severity: str = "info", kind: str = "dns", **facts: Any) -> None:
-        self._engine.post(lambda: self._engine.field.emit(kind, message, severity=severity, **facts))
+            threads, self._threads = self._threads, {}
+        for thread in threads.values():
+            thread.end()
+        return threads
 
     # ── what wakes it ────────────────────────────────────────────────────────────────────────────────────
 
     def fitness(self, changed: Mapping[str, Fitness]) -> None:
         """From the engine's thread: notes it and wakes the providers' threads."""
-        for name, fitness in changed.items():
-            self._remember(name, fitness)
+        if self._started:  # ``start`` asks for what was said before
+            self._remember(changed)
+            self.wake()
+
+    def flip(self, flip: Flip) -> None:
+        """Likewise; a node that leaves its first recovery is known from then on."""
+        with self._lock:
+            if flip.node not in self._arriving:
+                return
+            self._arriving.discard(flip.node)
+        known = self._engine.field.fitness().get(flip.node, UNKNOWN)
+        if flip.new is not State.READY and known.fit is not None:
+            self._remember({flip.node: known})
         self.wake()
 
     def wake(self) -> None:
         """Every provider's thread makes a pass soon."""
         with self._lock:
-            workers = list(self._workers.values())
-        for worker in workers:
-            worker.wake()
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.wake()
 
-    def _remember(self, name: str, fitness: Fitness) -> None:
-        if fitness.fit is None:
-            return
-        with self._lock:
-            before = self._holddowns.get(name, HoldDown())
-            after = (returned if fitness.fit else left)(before, self._clock())
-            if name not in self._holddowns and not fitness.fit:
-                after = HoldDown()  # it has never been fit: there is nothing it flaps from
-            if after == before and name in self._holddowns:
-                return
-            self._holddowns[name] = after
-            stored = {n: [m.withdrawals, m.left_at, m.fit_since] for n, m in self._holddowns.items()}
-        threading.Thread(target=self._store_holddowns, args=(stored,), name="hold-downs", daemon=True).start()
-
-    def _store_holddowns(self, stored: Mapping[str, Any]) -> None:
-        try:
-            self.store.save_fact("hold-downs", stored)
-        except LedgerUnavailableError as error:
-            log.warning("hold-downs are kept in memory only: %s", error)
+    def _remember(self, changed: Mapping[str, Fitness]) -> None:
+        for name, fitness in changed.items():
+            known = self._judged(name, fitness)
+            if known.fit is not None:
+                self._holddowns.note(name, known.fit)
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────────────────
 
     def facts(self) -> list[NodeFacts]:
         """What is known of every node at this moment. Never waits."""
-        now = self._clock()
         fitness = self._engine.field.fitness()
         nodes = dict(self._engine.field.nodes)
-        lines = {node.name: node.lines for node in self._config.nodes}
+        with self._lock:
+            lines, enough = self._lines, self._config.dns.hold_down_seconds
         found = []
         for name, node in nodes.items():
-            known = fitness.get(name, Fitness(None, "not judged yet"))
-            fit, reason = known.fit, known.reason
-            waits = self._hold_down_left(name, now)
-            if fit and waits > 0:
-                fit, reason = None, f"is back and waits {waits:.0f} s before it is published again"
+            known = self._judged(name, fitness.get(name, UNKNOWN))
+            if known.fit and (waits := self._holddowns.waits(name, enough)):
+                known = Fitness(None, waiting_sentence(*waits[:2]))
             addresses, heard = self._book.addresses(name)
+            if known.fit is not False:
+                addresses = tuple(self._held_down(name, address, enough) for address in addresses)
             found.append(
-                NodeFacts(name, fit, reason, node.drained, tuple(lines.get(name, ())), addresses, heard)
+                NodeFacts(name, known.fit, known.reason, node.drained, lines.get(name, ()), addresses, heard)
             )
-        return found
+        gone = sorted(self._rail.gone - nodes.keys())
+        return found + [NodeFacts(name, None, GONE, addresses_known=False) for name in gone]
 
-    def _hold_down_left(self, name: str, now: float) -> float:
-        with self._lock:
-            memory = self._holddowns.get(name, HoldDown())
-            if memory.fit_since is None:
-                return 0.0
-            return remaining_seconds(memory, now, self._config.dns.hold_down_seconds)
+    def _judged(self, name: str, fitness: Fitness) -> Fitness:
+        """The first resync after a start is no evidence against a node: it did not leave anything (promise 3)."""
+        if fitness.fit is False and name in self._arriving:
+            node = self._engine.field.nodes.get(name)
+            if node is not None and node.state is State.RECOVERY:
+                return Fitness(None, "is being resynced after the start, and not proven yet")
+        return fitness
 
-    def next_return_seconds(self) -> float | None:
-        """When the next hold-down ends; None when none runs."""
-        now = self._clock()
-        with self._lock:
-            names = list(self._holddowns)
-        waits = [w for w in (self._hold_down_left(name, now) for name in names) if w > 0]
-        return min(waits, default=None)
+    def _held_down(self, node: str, address: Address, first_seconds: float) -> Address:
+        """An address that came back after its own probes had failed waits as a node does."""
+        waits = (
+            self._holddowns.waits(address_key(node, address.value), first_seconds) if address.fit else None
+        )
+        if waits is None:
+            return address
+        why = waiting_sentence(*waits[:2])
+        return Address(address.value, address.lines, None, why, address.shared)
 
-    def context(self, planned: Planned, confirmed: bool) -> Context:
+    def address_probed(self, node: str, address: str, good: bool) -> None:
+        """An address's own probes said something new."""
+        self._holddowns.note(address_key(node, address), good)
+
+    def context(self, planned: Planned, request: Request, *, asks: bool = True) -> Context:
         """What the guard must know besides the plan; asks whether we are cut off where that matters."""
-        facts = planned.facts
+        config, facts = self._config, [node for node in planned.facts if node.reason is not GONE]
+        fitness = self._engine.field.fitness()
+        known = [n for n in facts if self._judged(n.name, fitness.get(n.name, UNKNOWN)).fit is not None]
+        no_hold = self._at_once or request.proven
         return Context(
-            frozen=self.frozen_by_person(),
-            cut_off=self._cut_off(planned),
-            startup_hold_seconds=0.0 if self._at_once else self._config.dns.startup_hold_seconds,
+            frozen=TAKEN_OVER if self.lost.is_set() else self.frozen_by_person(),
+            cut_off=self._ask_cut_off(planned) if asks else self._cutoff.reason,
+            startup_hold_seconds=0.0 if no_hold else config.dns.startup_hold_seconds,
             seconds_since_start=self._clock() - self._started_at,
-            known_nodes=sum(
-                1 for node in facts if self._engine.field.fitness().get(node.name, _UNKNOWN).fit is not None
-            ),
+            known_nodes=len(known),
             all_nodes=len(facts),
-            confirmed=confirmed,
+            confirmed=request.confirmed,
         )
 
-    def _cut_off(self, planned: Planned) -> str:
+    def _ask_cut_off(self, planned: Planned) -> str:
         """The question before a withdrawal for health (design: one second at most)."""
         suspects = planned.suspects
-        if not suspects and not self._isolation.cut_off:
+        if not suspects and not self._cutoff.reason:
             return ""
-        published = set(self.published_nodes())
+        if self.interrupted() or self.frozen_by_person():
+            return self._cutoff.reason
+        published = set(self.published_nodes(planned)) | suspects
         nodes = dict(self._engine.field.nodes)
-        others = {
+        asked = {
             name: (nodes[name].settings.destination, nodes[name].settings.probes)
-            for name in published - suspects
+            for name in published
             if name in nodes
         }
-        asked = self._roll.call(others, self._config.health.canaries)
-        with self._lock:
-            before = self._isolation
-            after = self._isolation = judge(
-                before, asked, self._clock(), self._config.health.isolation_seconds
-            )
-        if after.cut_off and not before.cut_off:
-            self._emit(after.reason, "error", kind="cut_off")
-        elif before.cut_off and not after.cut_off:
-            self._emit("not cut off any more", kind="cut_off")
-        return after.reason
+        health = self._config.health
+        return self._cutoff.ask(asked, suspects, health.canaries, health.isolation_seconds)
+
+    def is_cut_off(self) -> bool:
+        return bool(self._cutoff.reason)
+
+    def still_cut_off(self) -> bool:
+        """Asks the same question again."""
+        return bool(self._cutoff.recheck())
 
     def interrupted(self) -> bool:
         """Whether operations must stop right now."""
-        return bool(self._frozen) or self.lost.is_set()
+        return bool(self._frozen) or self.lost.is_set() or self.is_cut_off()
+
+    def must_not_write(self) -> bool:
+        """Another supervisor has taken over."""
+        return self.lost.is_set()
+
+    def seconds_to_next(self) -> Sequence[float]:
+        """When something that is waited for has come about."""
+        dns = self._config.dns
+        start = self._started_at + dns.startup_hold_seconds - self._clock()
+        returns = self._holddowns.next_return_seconds(dns.hold_down_seconds)
+        return [seconds for seconds in (start, returns) if seconds is not None and seconds > 0]
+
+    # ── taking over what stands ──────────────────────────────────────────────────────────────────────────
+
+    def to_adopt(self, services: Sequence[Service]) -> frozenset[str]:
+        """The services with ``adopt: true`` that have not taken over yet: once means once, over restarts too."""
+        wanted = {s.name for s in services if s.adopt}
+        if not wanted or (done := self._adoptions()) is None:
+            return frozenset()
+        return frozenset(wanted - done)
+
+    def adopted(self, services: Collection[str]) -> None:
+        """These have taken over what stood."""
+        done = self._adoptions()
+        if done is None or set(services) <= done:
+            return
+        with self._lock:
+            self._adopted = done | set(services)
+            stored = sorted(self._adopted)
+        self._save(ADOPTED, stored)
+
+    def _adoptions(self) -> set[str] | None:
+        """The services that have taken over; None while nobody can tell."""
+        with self._lock:
+            if self._adopted is not None:
+                return self._adopted
+        try:
+            stored = set(self.store.fact(ADOPTED, []))
+        except LedgerUnavailableError:
+            return None
+        with self._lock:
+            self._adopted = stored
+        return stored
+
+    def _forget_adoptions(self, config: Config) -> None:
+        """A service that does not ask for it any more may ask again later."""
+        asking = {s.name for s in config.dns.services if s.adopt}
+        done = self._adoptions()
+        if done is None or done <= asking:
+            return
+        with self._lock:
+            self._adopted = done & asking
+        self._save(ADOPTED, sorted(done & asking))
+
+    def _save(self, name: str, value: object) -> None:
+        try:
+            self.store.save_fact(name, value)
+        except LedgerUnavailableError as error:
+            log.warning("%s is kept in memory only: %s", name, error)
 
     # ── results ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def note_pass(self, provider: str, result: Pass) -> None:
-        """Counts and tells what came of a pass, and who is published now."""
+    def _note(self, entry: HistoryEntry) -> None:
+        self.store.note(entry)
+
+    def note_pass(self, provider: str, before: Pass | None, result: Pass) -> None:
+        """Counts and tells what came of a pass; what lasts is told once, and once when it is over."""
+        self.store.write_waiting()
         for entry in result.entries:
-            self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
-            if not entry.ok:
-                self.counts["errors", provider, entry.code] += 1
-            text = f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
-            outcome = entry.reason if entry.ok else f"failed: {entry.answer}"
-            self._emit(
-                f"{text}: {outcome}",
-                "info" if entry.ok else "error",
-                service=entry.service,
-                provider=provider,
-                name=entry.key.name,
-                type=entry.key.type,
-                line=entry.key.line,
-                values=list(entry.values),
-                old_values=list(entry.old_values),
-                reason=entry.reason,
-            )
+            self._tell_operation(provider, entry)
         for key, sentence in result.drift.items():
-            self._emit(f"{key} was changed at the provider: {sentence}", "warning")
+            if before is None or before.drift.get(key) != sentence:
+                self._emit(sentence, "warning", provider=provider, name=key.name, line=key.line)
+        for key in result.adopted:
+            self._emit(f"{key} was taken over as it stands", provider=provider, name=key.name, line=key.line)
         if result.error is not None:
             self.counts["errors", provider, result.error.code] += 1
+        self._tell_standing(f"{result.zone.zone} at {provider}", standing(before), result)
 
-    def published_nodes(self) -> dict[str, tuple[RecordKey, ...]]:
-        """Each published node, with the record sets of ours in which one of its addresses stands."""
+    def _tell_operation(self, provider: str, entry: HistoryEntry) -> None:
+        self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
+        if not entry.ok:
+            self.counts["errors", provider, entry.code] += 1
+        text = (
+            f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
+        )
+        self._emit(
+            f"{text}: {entry.reason if entry.ok else f'failed: {entry.answer}'}",
+            "info" if entry.ok else "error",
+            service=entry.service,
+            provider=provider,
+            name=entry.key.name,
+            type=entry.key.type,
+            line=entry.key.line,
+            values=list(entry.values),
+            old_values=list(entry.old_values),
+            reason=entry.reason,
+        )
+
+    def _tell_standing(self, about: str, old: str, result: Pass) -> None:
+        new = standing(result)
+        if self._is_short(result):
+            new = ""  # it ends by itself within seconds and is shown; nobody need be told
+        if new and _without_numbers(new) != _without_numbers(old):
+            self._emit(f"{about}: {new}", "error", held=bool(result.held or result.sets_held), about=about)
+        elif old and not new:
+            self._emit(f"{about} is all right again", about=about)
+
+    def _is_short(self, result: Pass) -> bool:
+        """Whether it is held by the start only, or by a freeze or isolation that were told of by themselves."""
+        if result.error is not None or not result.held:
+            return False
+        starting = bool(self.seconds_to_next()) and result.held.startswith("just started")
+        return starting or bool(self.frozen_by_person()) or self.is_cut_off()
+
+    def _tell_cut_off(self, sentence: str, cut_off: bool) -> None:
+        self._emit(sentence, "error" if cut_off else "info", kind="cut_off")
+        if not cut_off:
+            self.wake()
+
+    def _tell_rail(self, sentence: str, missing: bool) -> None:
+        self._emit(sentence, "error" if missing else "info", kind="inventory", about="nodes gone at once")
+
+    def _emit(self, message: str, severity: str = "info", kind: str = "dns", **facts: Any) -> None:
+        self._engine.post(lambda: self._engine.field.emit(kind, message, severity=severity, **facts))
+
+    # ── what is shown ────────────────────────────────────────────────────────────────────────────────────
+
+    def published_nodes(self, planned: Planned | None = None) -> dict[str, tuple[RecordKey, ...]]:
+        """Each published node, with the record sets of ours in which one of its addresses stands.
+
+        ``planned``: what was read just now, over what the last passes left.
+        """
         published, desired = self._stands()
+        if planned is not None:
+            published.update(planned.published)
+            desired.update(planned.desired)
         return accounts(published, desired, self.facts())
 
     def _stands(self) -> tuple[dict[RecordKey, tuple[str, ...]], dict[RecordKey, DesiredSet]]:
         with self._lock:
-            workers = list(self._workers.values())
+            threads = list(self._threads.values())
         published: dict[RecordKey, tuple[str, ...]] = {}
         desired: dict[RecordKey, DesiredSet] = {}
-        for worker in workers:
-            published.update(worker.published())
-            desired.update(worker.desired())
+        for thread in threads:
+            published.update(thread.published())
+            desired.update(thread.desired())
         return published, desired
 
     def publications(self) -> dict[str, Published]:
@@ -334,16 +502,22 @@ class Reconciler(Listener):
             return "drained"
         if node.fit is not True:
             return node.reason
+        if not node.addresses:
+            return "its address is not known" if not node.addresses_known else "it has no address"
+        bad = [address for address in node.addresses if address.fit is not True]
+        if len(bad) == len(node.addresses):
+            return f"its address {bad[0].value} {bad[0].why or 'is not known to answer yet'}"
+        if self.frozen_by_person():
+            return f"frozen by a person: {self.frozen_by_person()}"
         return why_unpublished(node.name, desired) or "no service asks for it"
 
     def status(self) -> Json:
         """ "frozen" and "services" for the status view."""
         with self._lock:
-            workers = dict(self._workers)
-            frozen = self._frozen or self._isolation.reason or None
+            threads, broken = dict(self._threads), dict(self._broken)
         services = []
         for service in self._config.dns.services:
-            worker = workers.get(service.provider)
+            thread = threads.get(service.provider)
             services.append(
                 {
                     "name": service.name,
@@ -351,317 +525,130 @@ class Reconciler(Listener):
                     "record": service.record,
                     "fqdn": service.fqdn,
                     "provider": service.provider,
-                    "error": worker.trouble() if worker else None,
-                    "lines": worker.lines_of(service.name) if worker else [],
+                    "error": broken.get(service.provider) or (thread.trouble() if thread else None),
+                    "lines": lines_view(service.name, thread.passes().values()) if thread else [],
                 }
             )
-        return {"frozen": f"frozen by a person: {frozen}" if self._frozen else frozen, "services": services}
+        frozen = self.frozen_by_person()
+        return {
+            "frozen": f"frozen by a person: {frozen}" if frozen else self._cutoff.reason or None,
+            "services": services,
+        }
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────
 
     def frozen_by_person(self) -> str:
+        """Why a person froze the records, empty when nobody did; also when that cannot be known."""
         with self._lock:
+            if self._frozen is not None:
+                return self._frozen
+        try:
+            stored = str(self.store.fact(FROZEN, "") or "")
+        except LedgerUnavailableError:
+            return NOT_READ
+        with self._lock:
+            if self._frozen is None:
+                self._frozen = stored
             return self._frozen
 
     def freeze(self, reason: str) -> None:
-        """Nothing is written until ``unfreeze``, over restarts too."""
+        """Nothing is written until ``unfreeze``, over restarts too. Raises LedgerUnavailableError: not over those."""
         with self._lock:
             self._frozen = reason or "no reason given"
-        self.store.save_fact("frozen", self._frozen)
         self._emit(f"frozen: {self._frozen}", "warning", about="frozen by a person")
+        self.store.save_fact(FROZEN, self._frozen)
 
     def unfreeze(self) -> None:
-        """Goes on writing."""
+        """Goes on writing. Raises LedgerUnavailableError: then the next start finds it frozen again."""
         with self._lock:
             self._frozen = ""
-        self.store.save_fact("frozen", "")
         self._emit("unfrozen", about="frozen by a person")
         self.wake()
+        self.store.save_fact(FROZEN, "")
 
     def plan(self) -> Json:
-        """What would be done now, of every provider."""
+        """What would be done now, of every provider, and what is held."""
         operations: list[Json] = []
-        held: list[str] = []
-        for planned in self._ask_all(_Request(only_plan=True)):
-            if isinstance(planned, str):
-                held.append(planned)
+        held = self._held_anyway()
+        for planned in self._ask_all(Request(only_plan=True)):
+            if not isinstance(planned, PlannedHold):
+                held.append(str(planned))
                 continue
-            operations += [operation_view(operation) for operation in planned.plan.operations]
-            held += [f"{key}: {reason}" for key, reason in planned.plan.held.items()]
-            held += list(planned.problems)
-        if self.frozen_by_person():
-            held.insert(0, f"frozen by a person: {self.frozen_by_person()}")
+            operations += [operation_view(operation) for operation in planned.planned.plan.operations]
+            held += [planned.held] if planned.held else []
+            held += [*held_sets(planned.sets_held), *planned.planned.problems]
         return {"operations": operations, "held": "; ".join(dict.fromkeys(held)) or None}
 
-    def apply(self, *, confirmed: bool, adopt: Collection[str] = ()) -> Json:
-        """One pass over every zone now: how many operations were accepted, and what was held."""
-        applied, failed, held = 0, 0, []
-        for result in self._ask_all(_Request(confirmed=confirmed, adopt=frozenset(adopt))):
-            if isinstance(result, str):
-                held.append(result)
+    def _held_anyway(self) -> list[str]:
+        with self._lock:
+            held = list(self._broken.values())
+        frozen = self.frozen_by_person()
+        held = [f"frozen by a person: {frozen}; `flask dns unfreeze` goes on", *held] if frozen else held
+        return [*held, self._rail.sentence] if self._rail.sentence else held
+
+    def apply(self, *, confirmed: bool, adopt: Collection[str] = (), proven: bool = False) -> Json:
+        """One pass over every zone now: how many operations were accepted, what was held, and who waits."""
+        if confirmed:
+            self._rail.accept()
+        applied, failed, held = 0, 0, self._held_anyway()
+        for result in self._ask_all(Request(confirmed, frozenset(adopt), proven=proven)):
+            if not isinstance(result, Pass):
+                held.append(str(result))
                 continue
             applied += result.applied
             failed += sum(1 for entry in result.entries if not entry.ok)
-            held += [result.held] if result.held else []
-            held += [str(result.error)] if result.error else []
-            held += [f"{key}: {reason}" for key, reason in result.sets_held.items()]
-        return {"applied": applied, "failed": failed, "held": "; ".join(dict.fromkeys(held)) or None}
+            held += [text for text in (standing(result),) if text]
+        return {
+            "applied": applied,
+            "failed": failed,
+            "held": "; ".join(dict.fromkeys(held)) or None,
+            "waiting": self.waiting(),
+        }
 
-    def _ask_all(self, like: _Request) -> list[Any]:
+    def waiting(self) -> dict[str, str]:
+        """The nodes that are fit and wait for the end of their hold-down, with the sentence that says so."""
+        first = self._config.dns.hold_down_seconds
+        found = {}
+        for name, known in self._engine.field.fitness().items():
+            if known.fit and (waits := self._holddowns.waits(name, first)):
+                found[name] = waiting_sentence(*waits[:2])
+        return found
+
+    def _ask_all(self, like: Request) -> list[Any]:
         with self._lock:
-            workers = list(self._workers.values())
-        requests = [_Request(like.confirmed, like.adopt, like.only_plan) for _ in workers]
-        for worker, request in zip(workers, requests, strict=True):
-            worker.ask(request)
+            threads = list(self._threads.values())
+        if self._at_once:
+            self._book.settle(ANSWER_SECONDS / 10)
+        requests = [Request(like.confirmed, like.adopt, like.only_plan, like.proven) for _ in threads]
+        for thread, request in zip(threads, requests, strict=True):
+            thread.ask(request)
         found: list[Any] = []
-        for worker, request in zip(workers, requests, strict=True):
+        for thread, request in zip(threads, requests, strict=True):
             try:
                 found += request.answer.result(ANSWER_SECONDS)
             except Exception as error:  # noqa: BLE001 - one provider's trouble is that provider's
-                found.append(f"provider {worker.name}: {error or 'no answer in time'}")
+                found.append(f"provider {thread.name}: {error or 'no answer in time'}")
         return found
 
 
-_UNKNOWN = Fitness(None, "")
+TAKEN_OVER = "another supervisor has taken over"
+GONE = "is gone from the configuration with over half of the others"
 
 
-class _Worker:
-    """One provider's thread: passes over its zones, one after another."""
-
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        provider: Provider,
-        services: Sequence[Service],
-        zones: Sequence[str],
-        every_seconds: float,
-    ) -> None:
-        self.name = provider.name
-        self._reconciler = reconciler
-        self._provider = provider
-        self._services = list(services)
-        self._zones = zones
-        self._every = every_seconds
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._requests: list[_Request] = []
-        self._lock = threading.Lock()  # owns _requests, _passes, _adopted
-        self._passes: dict[str, Pass] = {}
-        self._adopted: set[str] = set()
-        store = reconciler.store
-        remark = remark_of(reconciler._installation)
-        self._executor = Executor(
-            provider, store, self._note, remark=remark, clock=reconciler._clock, stop=self._stop
-        )
-        self._thread = threading.Thread(target=self._loop, name=f"dns {provider.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the thread between two operations."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
-        with self._lock:
-            requests, self._requests = self._requests, []
-        for request in requests:
-            request.answer.set_exception(DnsError("the service is stopping or reloading; try again"))
-        self._provider.close()
-
-    def wake(self) -> None:
-        self._wake.set()
-
-    def ask(self, request: _Request) -> None:
-        """Does it in this thread when none runs (a one-off command), else in the worker's."""
-        if not self._thread.is_alive():
-            self._do(request)
-            return
-        with self._lock:
-            self._requests.append(request)
-        self._wake.set()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            waiting = self._do_requests()
-            if not waiting:
-                self._pass_all(_Request())
-            self._wake.wait(self._seconds_to_next())
-            if self._wake.is_set() and not self._stop.wait(COALESCE_SECONDS):
-                self._wake.clear()
-
-    def _do_requests(self) -> bool:
-        with self._lock:
-            requests, self._requests = self._requests, []
-        for request in requests:
-            self._do(request)
-        return bool(requests)
-
-    def _seconds_to_next(self) -> float:
-        times = [self._every]
-        returns = self._reconciler.next_return_seconds()
-        if returns is not None:
-            times.append(returns + 0.01)
-        with self._lock:
-            passes = list(self._passes.values())
-        for result in passes:
-            if result.retry_after_seconds is not None:
-                times.append(max(0.1, result.retry_after_seconds))
-            elif result.error is not None or result.held or result.unfinished:
-                times.append(RETRY_SECONDS)
-        if self._reconciler._isolation.cut_off:
-            times.append(1.0)
-        return min(times)
-
-    def _do(self, request: _Request) -> None:
-        try:
-            if request.only_plan:
-                request.answer.set_result([self._planned(zone) for zone in self._zones])
-            else:
-                request.answer.set_result(self._pass_all(request))
-        except Exception as error:
-            log.exception("a pass of provider %s broke off", self.name)
-            request.answer.set_exception(error)
-
-    def _planned(self, zone: str) -> Planned | str:
-        try:
-            return self._executor.plan(zone, self._of(zone), self._reconciler.facts)
-        except ProviderError as error:
-            return f"{zone}: {error}"
-
-    def _of(self, zone: str) -> list[Service]:
-        return [service for service in self._services if service.zone_key.zone == zone]
-
-    def _pass_all(self, request: _Request) -> list[Pass]:
-        results = []
-        for zone in self._zones:
-            if self._stop.is_set():
-                break
-            try:
-                results.append(self._pass(zone, request))
-            except Exception:
-                log.exception("a pass over %s at %s broke off; it is made again", zone, self.name)
-        return results
-
-    def _pass(self, zone: str, request: _Request) -> Pass:
-        reconciler = self._reconciler
-        services = self._of(zone)
-        with self._lock:
-            once = {s.name for s in services if s.adopt and s.name not in self._adopted}
-        result = self._executor.reconcile(
-            zone,
-            services,
-            reconciler.facts,
-            lambda planned: reconciler.context(planned, request.confirmed),
-            adopt=once | (request.adopt & {s.name for s in services}),
-            interrupted=reconciler.interrupted,
-        )
-        with self._lock:
-            before = self._passes.get(zone)
-            self._passes[zone] = result
-            if result.error is None:
-                self._adopted |= once
-        reconciler.note_pass(self.name, result)
-        self._tell_standing(zone, before, result)
-        return result
-
-    def _tell_standing(self, zone: str, before: Pass | None, result: Pass) -> None:
-        """Says once what is held or failing, and once when it is over."""
-        old, new = standing(before), standing(result)
-        if new and new != old:
-            text = f"{zone} at {self.name}: {new}"
-            self._reconciler._emit(text, "error", held=bool(result.held), about=f"{zone} at {self.name}")
-        elif old and not new:
-            text = f"{zone} at {self.name} is all right again"
-            self._reconciler._emit(text, about=f"{zone} at {self.name}")
-
-    def _note(self, entry: HistoryEntry) -> None:
-        self._reconciler.store.note(entry)
-
-    # ── what pages ask, from any thread ──────────────────────────────────────────────────────────────────
-
-    def published(self) -> dict[RecordKey, tuple[str, ...]]:
-        with self._lock:
-            return {
-                key: values for result in self._passes.values() for key, values in result.published.items()
-            }
-
-    def desired(self) -> dict[RecordKey, DesiredSet]:
-        with self._lock:
-            planned = [result.planned for result in self._passes.values() if result.planned is not None]
-        return {key: wanted for each in planned for key, wanted in each.desired.items()}
-
-    def trouble(self) -> str | None:
-        with self._lock:
-            found = [standing(result) for result in self._passes.values()]
-        return "; ".join(text for text in found if text) or None
-
-    def lines_of(self, service: str) -> list[Json]:
-        """Every record set of a service: what stands, what should, and why."""
-        published = self.published()
-        with self._lock:
-            held = {k: v for result in self._passes.values() for k, v in result.sets_held.items()}
-        return [
-            {
-                "line": key.line,
-                "type": key.type,
-                "name": key.name,
-                "values": list(published.get(key, ())),
-                "desired": list(wanted.values),
-                "nodes": sorted({node for record in wanted.records for node in record.nodes}),
-                "reason": wanted.reason,
-                "missing": dict(wanted.missing),
-                "held": held.get(key) or wanted.held or None,
-            }
-            for key, wanted in self.desired().items()
-            if wanted.service == service and (wanted.values or published.get(key) or wanted.reason)
-        ]
+def _is_arriving(node: Node) -> bool:
+    return node.at_start and not node.parked and node.state is State.RECOVERY and node.cursor is None
 
 
-def standing(result: Pass | None) -> str:
-    """What keeps a zone from being as it should, empty when nothing does."""
-    if result is None:
-        return ""
-    if result.error is not None:
-        return str(result.error)
-    return result.held or result.unfinished
+def waiting_sentence(since: float, wait_seconds: float) -> str:
+    """Why a node that is fit is not published yet; the same sentence for as long as it waits."""
+    at = time.strftime("%H:%M:%S", time.localtime(since))
+    return f"is back since {at} and is published again after {wait_seconds:.0f} s without a break"
 
 
-def operation_view(operation: Operation) -> Json:
-    """An operation as the API gives it."""
-    return {
-        "action": operation.action.value,
-        "service": operation.service,
-        "provider": operation.zone.provider,
-        "zone": operation.zone.zone,
-        "name": operation.key.name,
-        "type": operation.key.type,
-        "line": operation.key.line,
-        "values": list(operation.values),
-        "old_values": list(operation.old_values),
-        "reason": operation.reason,
-    }
+def address_key(node: str, address: str) -> str:
+    """An address's name among the hold-downs; a node's name holds no blank."""
+    return f"{node} {address}"
 
 
-def service_of(config: ServiceConfig) -> Service:
-    """A service of the configuration as the DNS half takes it."""
-    lines = None if config.lines is None else {line: line_plan(c) for line, c in config.lines.items()}
-    return Service(
-        name=config.name,
-        provider=config.provider,
-        zone=config.zone,
-        record=config.record,
-        types=tuple(config.types),
-        ttl=config.ttl,
-        lines=lines,
-        when_none_ready=WhenNoneReady(config.when_none_ready),
-        fallback_addresses=tuple(config.fallback_addresses),
-        adopt=config.adopt,
-        allow_private=config.allow_private,
-    )
-
-
-def line_plan(config: LineConfig) -> LinePlan:
-    """A line of a service likewise."""
-    return LinePlan(config.node_tiers, Fallback(config.fallback), config.max_answers, dict(config.weights))
+def _without_numbers(text: str) -> str:
+    return "".join(c for c in text if not c.isdigit())

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Flask
 
 from app import once
@@ -24,6 +23,7 @@ from app.alerting import Alerting
 from app.alerts.channels import ChannelError
 from app.conditions import Conditions
 from app.config import Config, destination, diff_needs_restart, load, secrets_of
+from app.config.schema.nodes import NodeConfig
 from app.content import ProbeShop, engine_settings, node_settings
 from app.control import ControlServer
 from app.history import Recorder
@@ -39,6 +39,7 @@ from app.stores.lease import Lease
 from app.stores.reading import Reading
 from app.stores.records import RecordStore
 from app.stores.retention import trim
+from dns.ledger import LedgerUnavailableError
 from sync.engine import Engine
 from sync.field import Listener
 from sync.node import NodeSettings
@@ -51,6 +52,7 @@ from sync.watcher import Watcher
 log = logging.getLogger(__name__)
 
 DAY_SECONDS = 86_400.0
+FOLLOWED = "followed-addresses"
 
 
 class CannotStart(Exception):  # noqa: N818 - the message says what to do
@@ -82,7 +84,8 @@ class Supervisor:
         self._lease: Lease | None = None
         self._reloading = threading.Lock()
         self._ends: list[tuple[str, Callable[[], object]]] = []
-        self._addresses: dict[str, str] = {}
+        self._addresses: dict[str, str] = {}  # node → its first address, as last learnt
+        self._following = threading.Lock()  # owns _addresses
         self._ending = threading.Event()
         self._shop = ProbeShop(Notices(self._notice), self._ending)
         self.store: SqlStore
@@ -121,6 +124,8 @@ class Supervisor:
         self._ends.append(("the node source", self.inventory.stop))
         self._refuse_strange_root()
         Path(self.config.data_dir / "empty").mkdir(exist_ok=True)
+        self.records = RecordStore(write, read, self._lease)
+        self._addresses = self._stored_addresses()
         self.engine = Engine(
             engine_settings(self.config, self.nodes()),
             self.store,
@@ -129,7 +134,7 @@ class Supervisor:
             at_once=self.at_once,
             hands_off=self.hands_off,
         )
-        self._make_dns(write, read)
+        self._make_dns()
         self.operations = Operations(
             self.engine, self.reading, dns=self.reconciler, book=self.book, reload=self.reload
         )
@@ -245,14 +250,14 @@ class Supervisor:
 
     # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _make_dns(self, write: sa.Engine, read: sa.Engine) -> None:
-        self.records = RecordStore(write, read, self._lease)
+    def _make_dns(self) -> None:
         self.book = AddressBook(
             self.records,
             self._shop,
             self.engine.timers,
             changed=self._address_changed,
             told=self._told_by_address,
+            probed=lambda node, address, good: self.reconciler.address_probed(node, address, good),
             probe_seconds=self.config.health.sleep_times.ready,
         )
         self.reconciler = Reconciler(
@@ -268,11 +273,14 @@ class Supervisor:
     def _start_dns(self) -> None:
         self.book.load_reports()
         self._configure_book()
-        self.reconciler.start()
+        self.reconciler.start(self._node_configs())
 
     def _stop_dns(self) -> None:
         self.reconciler.stop()
         self.book.stop()
+
+    def _node_configs(self) -> list[NodeConfig]:
+        return [node for node, _ in self.inventory.nodes()]
 
     def _configure_book(self) -> None:
         self.book.configure([(node, destination(self.config, node)) for node, _ in self.inventory.nodes()])
@@ -286,13 +294,32 @@ class Supervisor:
         return str(known)
 
     def _address_changed(self, name: str) -> None:
-        first = dict(self.book.first())
-        if first != self._addresses:
-            self._addresses = first
-            follows = any(node.name == name and node.host is None for node, _ in self.inventory.nodes())
-            if follows:
-                self.engine.post(lambda: self.engine.set_nodes_here(self.nodes()))
+        self._follow(name)
         self.reconciler.wake()
+
+    def _follow(self, name: str) -> None:
+        """A node without a host goes where its first address goes; one that is lost for a while stays there."""
+        first = self.book.first().get(name)
+        with self._following:
+            if first is None or self._addresses.get(name) == first:
+                return
+            self._addresses = {**self._addresses, name: first}
+            known = dict(self._addresses)
+        if not any(node.name == name and node.host is None for node in self._node_configs()):
+            return
+        try:
+            self.records.save_fact(FOLLOWED, known)
+        except LedgerUnavailableError as error:
+            log.warning("where nodes went is kept in memory only: %s", error)
+        self.engine.post(lambda: self.engine.set_nodes_here(self.nodes()))
+
+    def _stored_addresses(self) -> dict[str, str]:
+        """Where nodes without a host were before the start: else each start would take them for new ones."""
+        try:
+            return dict(self.records.fact(FOLLOWED, {}))
+        except LedgerUnavailableError as error:
+            log.warning("where nodes were before the start is not known: %s", error)
+            return {}
 
     def _told_by_address(self, node: str, message: str, severity: str) -> None:
         self.engine.post(lambda: self.engine.field.emit("address", message, node=node, severity=severity))
@@ -307,8 +334,10 @@ class Supervisor:
         ]
 
     def _nodes_changed(self) -> None:
+        self.reconciler.set_nodes(self._node_configs())  # first: what is gone must not look like an order
         self.engine.set_nodes(self.nodes())
         self._configure_book()
+        self.reconciler.wake()
 
     def _told_by_source(self, message: str, severity: str) -> None:
         self.engine.call(lambda: self.engine.field.emit("inventory", message, severity=severity))
@@ -337,11 +366,14 @@ class Supervisor:
                 self.reload_ok = False
                 raise
             configure_logs(config.log, self.config.data_dir, secrets_of(config))
-            self.config = config
-            self.inventory.reconfigure(config)
-            self.engine.reconfigure(engine_settings(config, self.nodes()))
-            self._configure_book()
-            self.reconciler.configure(config)
+            passes = self.reconciler.pause()
+            try:
+                self.config = config
+                self.inventory.reconfigure(config)
+                self.engine.reconfigure(engine_settings(config, self.nodes()))
+                self._configure_book()
+            finally:
+                self.reconciler.configure(config, self._node_configs(), passes)
             if self.inventory.seconds is None:
                 self.engine.timers.cancel("node source")
             else:
@@ -414,8 +446,8 @@ class Supervisor:
     def _reconcile_once(self, a: Mapping[str, Any], rows: Sequence[once.Row]) -> dict[str, Any]:
         if a.get("no_dns") or a.get("dry_run") or a.get("paths"):
             return {"applied": 0, "held": None}
-        done = self.reconciler.apply(confirmed=False)
-        return {"applied": done["applied"], "held": done["held"]}
+        done = self.reconciler.apply(confirmed=False, proven=True)
+        return {name: done[name] for name in ("applied", "failed", "held", "waiting")}
 
 
 def watch(settings: SurveySettings, surveyor: Surveyor) -> Watching:

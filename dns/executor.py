@@ -108,7 +108,7 @@ class Executor:
                 adopted=so_far.adopted + planned.adopted,
             )
             around = context(planned) if planned.plan else Context()
-            verdict = guard(planned.plan, _completed(around, planned, services))
+            verdict = guard(planned.plan, completed(around, planned, services))
             if isinstance(verdict, Hold):
                 return replace(
                     so_far,
@@ -182,7 +182,7 @@ class Executor:
                 self._ledger.settle(planned.zone, key, service, records)
 
 
-def _completed(context: Context, planned: Planned, services: Sequence[Service]) -> Context:
+def completed(context: Context, planned: Planned, services: Sequence[Service]) -> Context:
     """The context with what follows from the plan itself."""
     return replace(
         context,

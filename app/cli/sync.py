@@ -103,10 +103,14 @@ def _print(answer: dict[str, Any], dry_run: bool, differences: int) -> None:
     table(columns, rows)
     if dry_run:
         click.echo(f"{differences} paths differ in all; nothing was changed")
-    elif answer["dns"]["held"]:
-        click.echo(f"DNS is held: {answer['dns']['held']}")
-    elif answer["dns"]["applied"]:
-        click.echo(f"DNS: {answer['dns']['applied']} records changed")
+        return
+    dns = answer["dns"]
+    if dns["applied"]:
+        click.echo(f"DNS: {dns['applied']} records changed")
+    if dns["held"]:
+        click.echo(f"DNS is held: {dns['held']}")
+    for name, sentence in dns.get("waiting", {}).items():
+        click.echo(f"DNS: {name} {sentence}")
 
 
 class _Bars:

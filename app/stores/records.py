@@ -62,6 +62,15 @@ class RecordStore:
         except sa.exc.SQLAlchemyError as error:
             raise LedgerUnavailableError(f"the ledger cannot be read: {reason_of(error)}") from error
 
+    def providers(self) -> dict[str, int]:
+        """Every provider of which the ledger knows record sets, with how many."""
+        query = sa.select(LedgerRow.provider, sa.func.count()).group_by(LedgerRow.provider)
+        try:
+            with Session(self._read) as session:
+                return {str(name): int(count) for name, count in session.execute(query)}
+        except sa.exc.SQLAlchemyError as error:
+            raise LedgerUnavailableError(f"the ledger cannot be read: {reason_of(error)}") from error
+
     def intend(self, zone: ZoneKey, key: RecordKey, service: str, values: tuple[str, ...]) -> None:
         """Stores that these values may come to stand."""
         with self._transaction() as session:
@@ -120,7 +129,7 @@ class RecordStore:
             self._waiting.clear()
 
     def history(self, limit: int = 100, before: int | None = None, service: str | None = None) -> list[Facts]:
-        """Operations, newest first."""
+        """Operations, newest first. Raises LedgerUnavailableError."""
         query = (
             sa.select(RecordHistoryRow).order_by(RecordHistoryRow.id.desc()).limit(min(max(limit, 1), 1000))
         )
@@ -128,16 +137,22 @@ class RecordStore:
             query = query.where(RecordHistoryRow.id < before)
         if service is not None:
             query = query.where(RecordHistoryRow.service == service)
-        with Session(self._read) as session:
-            return [history_view(row) for row in session.scalars(query)]
+        try:
+            with Session(self._read) as session:
+                return [history_view(row) for row in session.scalars(query)]
+        except sa.exc.SQLAlchemyError as error:
+            raise LedgerUnavailableError(f"the history cannot be read: {reason_of(error)}") from error
 
     # ── reports and facts ────────────────────────────────────────────────────────────────────────────────
 
     def reports(self) -> dict[str, Reported]:
-        """What each node reported last."""
-        with Session(self._read) as session:
-            rows = session.scalars(sa.select(ReportRow)).all()
-            return {row.node: Reported(tuple(json.loads(row.addresses)), row.at) for row in rows}
+        """What each node reported last. Raises LedgerUnavailableError."""
+        try:
+            with Session(self._read) as session:
+                rows = session.scalars(sa.select(ReportRow)).all()
+                return {row.node: Reported(tuple(json.loads(row.addresses)), row.at) for row in rows}
+        except sa.exc.SQLAlchemyError as error:
+            raise LedgerUnavailableError(f"what nodes reported cannot be read: {reason_of(error)}") from error
 
     def save_report(self, node: str, reported: Reported) -> None:
         """Stores a node's report. Raises LedgerUnavailableError."""

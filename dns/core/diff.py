@@ -162,7 +162,9 @@ class _SetChange:
 
     def _reason(self) -> str:
         against = (
-            why for value, why in self.wanted.against.items() if value in {r.value for r in self.standing}
+            why
+            for value, why in self.wanted.against.items()
+            if value in {r.value for r in self.standing} and why not in self.wanted.reason
         )
         return "; ".join(dict.fromkeys((self.wanted.reason, *against)))
 

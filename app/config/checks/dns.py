@@ -10,12 +10,17 @@ from app.config.schema.dns import LineConfig, ServiceConfig
 from app.config.schema.providers import ProviderConfig, lines_of, ttl_limits
 from app.config.schema.root import Config
 from app.config.tree import Loc
+from app.config.values import values_of
 from dns.core.address import why_unpublishable
 from dns.core.model import address_type
+from dns.errors import SettingsError
+from dns.providers import settings_of
 
 
 def findings(config: Config, declared: Declared) -> Iterator[Finding]:
     """Unknown providers and nodes, names given twice, TTLs and lines that a provider cannot express."""
+    for name, provider in config.dns.providers.items():
+        yield from _usable(name, provider)
     names: set[str] = set()
     claims: dict[tuple[str, str, str, str], str] = {}
     for index, service in enumerate(config.dns.services):
@@ -30,6 +35,15 @@ def findings(config: Config, declared: Declared) -> Iterator[Finding]:
         for line, rules in (service.lines or {}).items():
             yield from _against_nodes(config, rules, (*loc, "lines", line), declared)
         yield from _fallback_addresses(service, loc)
+
+
+def _usable(name: str, provider: ProviderConfig) -> Iterator[Finding]:
+    """What the provider itself says of its settings: an SDK that is not installed, a file that is not there."""
+    try:
+        settings_of(provider.kind, values_of(provider))
+    except SettingsError as error:
+        key = () if error.key in ("", "kind") else (error.key,)
+        yield Finding(("dns", "providers", name, *key), str(error))
 
 
 def _against_others(
