@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from app import create_app
 from app.config import load
 from app.serving import web_options
 from app.supervisor import Supervisor
+from app.web.proxy import behind_proxy
 from tests.servers_rsync import Daemon, rsyncd
 from tests.stand import wait_until
 
@@ -68,10 +69,14 @@ class Service:
         )
 
 
-def write_config(folder: Path, daemons: dict[str, Daemon], more: str = "") -> Path:
+def write_config(
+    folder: Path, daemons: dict[str, Daemon], more: str = "", lines: Mapping[str, str] | None = None
+) -> Path:
     """config.yml over these daemons."""
     nodes = "\n".join(
-        f"  - {{name: {name}, host: 127.0.0.1, port: {daemon.port}, module: content}}"
+        f"  - {{name: {name}, host: {daemon.host}, port: {daemon.port}, module: content"
+        + (f", lines: [{lines[name]}]" if lines else "")
+        + "}"
         for name, daemon in daemons.items()
     )
     path = folder / "config.yml"
@@ -80,17 +85,24 @@ def write_config(folder: Path, daemons: dict[str, Daemon], more: str = "") -> Pa
 
 
 @contextmanager
-def service(folder: Path, nodes: int = 2, more: str = "", http: bool = False) -> Iterator[Service]:
-    """A running service with so many nodes; with ``http`` behind waitress at ``url``."""
+def service(
+    folder: Path,
+    nodes: int = 2,
+    more: str = "",
+    http: bool = False,
+    daemons: dict[str, Daemon] | None = None,
+    lines: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """A running service with so many nodes, or over these daemons; with ``http`` behind waitress at ``url``."""
     with ExitStack() as stack:
-        daemons: dict[str, Daemon] = {}
-        for number in range(nodes):
+        given, daemons = daemons, dict(daemons or {})
+        for number in range(0 if given else nodes):
             daemon = rsyncd(folder / f"node-{number}")
             stack.callback(daemon.stop)
             daemons["abcdefgh"[number]] = daemon
         (folder / "publish").mkdir(exist_ok=True)
         (folder / "publish" / "index.html").write_text("<h1>hello</h1>\n")
-        config = load(write_config(folder, daemons, more), environ={})
+        config = load(write_config(folder, daemons, more, lines), environ={})
         app = create_app(config)
         supervisor = Supervisor(app, config)
         app.extensions["lockstep"].supervisor = supervisor
@@ -105,17 +117,17 @@ def service(folder: Path, nodes: int = 2, more: str = "", http: bool = False) ->
 @contextmanager
 def served(app: Flask, config: Any) -> Iterator[str]:
     """The app behind waitress on a free port."""
-    server = waitress.create_server(app, **{**web_options(config), "port": 0})
+    server = waitress.create_server(
+        behind_proxy(app, config.web.trusted_proxy), **{**web_options(config), "port": 0}
+    )
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.task_dispatcher.shutdown()
-        server.close()
-        server.asyncore.close_all(server._map, ignore_all=True)
-        server.trigger.pull_trigger() if hasattr(server, "trigger") else None
+        server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map, ignore_all=True))
         thread.join(5)
+        server.task_dispatcher.shutdown()
 
 
 @pytest.fixture
