@@ -50,14 +50,27 @@ def operation_view(operation: Operation) -> Json:
 
 
 def lines_view(service: str, passes: Iterable[Pass]) -> list[Json]:
-    """Every record set of a service: what stands, what should, and why."""
-    return [
+    """Every record set of a service: what stands, what should, and why.
+
+    A type of which no node has an address (mostly AAAA) is left out where the line's other type is in use.
+    """
+    sets = [
         set_view(key, wanted, result.published.get(key, ()), result.sets_held.get(key) or wanted.held)
         for result in passes
         if result.planned is not None
         for key, wanted in result.planned.desired.items()
         if wanted.service == service and (wanted.values or result.published.get(key) or wanted.reason)
     ]
+    used = {one["line"] for one in sets if not is_unaddressed(one)}
+    return [one for one in sets if not is_unaddressed(one) or one["line"] not in used]
+
+
+def is_unaddressed(one: Json) -> bool:
+    """Whether a set stands empty for the one reason that no node has an address of its type."""
+    if one["values"] or one["desired"] or one["held"] or not one["missing"]:
+        return False
+    family = "IPv6" if one["type"] == "AAAA" else "IPv4"
+    return all(f"no {family} address" in reason for reason in one["missing"].values())
 
 
 def set_view(key: RecordKey, wanted: DesiredSet, values: tuple[str, ...], held: str) -> Json:
