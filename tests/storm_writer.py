@@ -154,7 +154,9 @@ class Writer:
         path = self.new()
         with contextlib.suppress(OSError):
             os.unlink(path)
-        os.symlink(self.random.choice((b"nowhere", b"..", b"/nonexistent/absolute", self.name(), b"a/b")), path)
+        os.symlink(
+            self.random.choice((b"nowhere", b"..", b"/nonexistent/absolute", self.name(), b"a/b")), path
+        )
 
     def change_kind(self) -> None:
         path = self.any()
