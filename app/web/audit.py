@@ -23,6 +23,16 @@ WORDS = {
     "api.dns_apply": "applied the DNS plan",
     "api.dns_freeze": "froze DNS",
     "api.dns_unfreeze": "unfroze DNS",
+    "pages.node_actions": "asked of nodes:",
+    "pages.dustbin_actions": "asked of dustbin entries:",
+    "pages.accept_deletions": "accepted the deletions that waited",
+    "pages.dns_actions": "asked of DNS:",
+    "settings.save_section": "changed the settings of",
+    "settings.save_entry": "changed",
+    "settings.add_entry": "added to",
+    "settings.remove_entry": "removed",
+    "settings.users": "changed users:",
+    "settings.tokens": "changed tokens:",
 }
 UNTOLD = frozenset({"login.login", "login.logout", "login.first", "login.preferences"})
 """They say themselves what happened, or change nothing anybody else sees."""
@@ -37,10 +47,21 @@ def register(app: Flask) -> None:
             return response
         who = None if request.endpoint in UNTOLD else visitor()
         view = current_app.view_functions.get(request.endpoint)
-        if who is None or getattr(view, "_tells_itself", False):
+        if who is None or getattr(view, "_tells_itself", False) or is_preview():
             return response
         tell(request.endpoint, response.status_code)
         return response
+
+
+def is_preview() -> bool:
+    """Whether a form was only checked and shown as a diff."""
+    asks = request.endpoint in (
+        "settings.save_section",
+        "settings.save_entry",
+        "settings.add_entry",
+        "settings.remove_entry",
+    )
+    return asks and request.form.get("step") != "save"
 
 
 def tell(endpoint: str, status: int) -> None:
@@ -49,7 +70,9 @@ def tell(endpoint: str, status: int) -> None:
     assert who is not None  # noqa: S101 - the caller looked
     arguments = {name: str(value)[:200] for name, value in (request.view_args or {}).items()}
     words = WORDS.get(endpoint) or endpoint.partition(".")[2].replace("_", " ")
-    chosen = request.form.getlist("names") or request.form.getlist("ids")
+    chosen = [n for key in ("names", "ids", "name") for n in request.form.getlist(key)]
+    if action := request.form.get("action"):
+        arguments["action"] = action[:20]
     what = " ".join([words, *arguments.values(), ", ".join(re.sub(r"\s+", " ", c)[:80] for c in chosen[:20])])
     name = "token " + who.name if who.kind == "token" else who.name
     node = arguments.get("name") if endpoint.startswith(("api.", "nodes.")) else None

@@ -9,6 +9,8 @@
   // ── times ──────────────────────────────────────────────────────────────────────────────────────────────
   const relative = new Intl.RelativeTimeFormat(lang, { numeric: "always" });
   const exact = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" });
+  const shortTime = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const shortDay = new Intl.DateTimeFormat(lang, { month: "short", day: "numeric" });
   const UNITS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", 1e9]];
   let skew = 0; // the server's clock minus ours, in ms
 
@@ -54,8 +56,8 @@
     const chart = new uPlot({
       width: element.clientWidth, height: 180, legend: { live: true }, cursor: { y: false },
       scales: { y: { range: (u, lo, hi) => [0, hi > 0 ? hi * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (u, values) => values.map(show) }],
-      series: [{ value: (u, v) => (v === null ? "–" : exact.format(v * 1000)) }].concat(found.series.map((s, i) => ({
+      axes: [{ ...axis, values: (u, at) => { const day = at[at.length - 1] - at[0] > 172800; return at.map((t) => (day ? shortDay : shortTime).format(t * 1000)); } }, { ...axis, size: 64, values: (u, values) => values.map(show) }],
+      series: [{ label: words.time, value: (u, v) => (v === null ? "–" : exact.format(v * 1000)) }].concat(found.series.map((s, i) => ({
         label: s.label, stroke: colour(tones[i]), width: 1.6, spanGaps: false, points: { show: false },
         fill: i === 0 ? colour("--accent-soft") : undefined, value: (u, v) => show(v),
       }))),
