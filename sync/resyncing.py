@@ -1,8 +1,9 @@
 """Brings everything on one node in line with the source, deletion last and behind the rails.
 
-A full run deletes what the source lacked when rsync looked, and between the last check and that look a file
-system may be unmounted. So it may delete no more than the rails tolerate unasked; the rest is deleted from a
-dry run's list, and of that only what the journal does not take for there.
+A full run would delete what the source lacks when rsync looks, and between the last check and that look a file
+system may be unmounted, or a folder deleted by mistake. So the run itself deletes nothing and says how much it
+left (--max-delete=0 costs nothing where nothing is to be deleted); that is deleted from a dry run's list, and of
+it only what the journal does not take for there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from sync.core.args import Run
 from sync.core.audit import is_leftover
 from sync.core.batch import Listed
 from sync.core.model import Change, Destination, Form, Kind, Outcome
-from sync.core.rails import SHRINK_FLOOR
 from sync.core.result import RunResult
 from sync.sending import delete, send, verify
 
@@ -61,7 +61,7 @@ def resync(tools: Tools, destination: Destination, order: ResyncOrder, control: 
 
 def _carry_everything(tools: Tools, destination: Destination, report: Report, control: Control) -> None:
     deletes = tools.scope.delete
-    run = Run(Form.EVERYTHING, delete=deletes, max_delete=SHRINK_FLOOR if deletes else None)
+    run = Run(Form.EVERYTHING, delete=deletes, max_delete=0 if deletes else None)
     result = report.note(run_once(tools, destination, run, control))
     if result.outcome is Outcome.NO_SPACE and deletes:
         _delete_extras(tools, destination, report, control)
@@ -71,9 +71,20 @@ def _carry_everything(tools: Tools, destination: Destination, report: Report, co
     if not _is_complete(result):
         report.stop(result)
         return
-    report.failed.update({path: (error, result.code) for path, error in result.failed.items()})
-    if result.deletions_skipped and deletes:
+    if result.failed:
+        _try_alone(tools, destination, result, report, control)
+    if result.deletions_skipped and deletes and not report.stopped:
         _delete_extras(tools, destination, report, control)
+
+
+def _try_alone(
+    tools: Tools, destination: Destination, result: RunResult, report: Report, control: Control
+) -> None:
+    """What failed in a full run goes once more by itself: a folder whose place a file takes may be emptied then."""
+    rows = tools.store.rows(list(result.failed))
+    report.failed.update((p, (e, result.code)) for p, e in result.failed.items() if p not in rows)
+    if rows:
+        report.merge(send(tools, destination, Batch(rows.values(), None), control))
 
 
 def _is_complete(result: RunResult) -> bool:

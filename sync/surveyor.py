@@ -276,13 +276,14 @@ class Surveyor:
 
     # ── from dirty to settled ────────────────────────────────────────────────────────────────────────────
 
-    def _look_and_settle(self, due: Iterable[bytes], now: float) -> None:
+    def _look_and_settle(self, due: Sequence[bytes], now: float) -> None:
         settled: dict[bytes, Stat] = {}
         gone: list[bytes] = []
+        had_links = [path for path in due if self._live.has_links(path)]
         for path in due:
             self._take(path, settled, gone, now)
-        for path in self._other_links(settled):
-            if path not in settled:
+        for path in self._other_names(settled, had_links):
+            if path not in settled and path not in gone:
                 self._take(path, settled, gone, now)
         self._settle(list(settled.items()))
         if gone:
@@ -319,11 +320,13 @@ class Surveyor:
         self._unreadable.pop(path, None)
         return stat
 
-    def _other_links(self, settled: dict[bytes, Stat]) -> list[bytes]:
-        """The other names of files with several: a write through one tells nothing of the others."""
+    def _other_names(self, settled: dict[bytes, Stat], had_links: list[bytes]) -> list[bytes]:
+        """The other names of files that have or had several: a write through one tells nothing of the others."""
         inodes = {(s.dev, s.inode) for s in settled.values() if s.links > 1 and s.kind is Kind.FILE}
         found: dict[bytes, None] = {}
         try:
+            rows = self.store.rows(had_links) if had_links else {}
+            inodes |= {(row.stat.dev, row.stat.inode) for row in rows.values()}
             for dev, inode in inodes:
                 found.update(dict.fromkeys(self.store.linked(dev, inode)))
         except StoreError as error:

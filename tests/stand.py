@@ -22,14 +22,14 @@ from sync.core.scope import Scope
 from sync.engine import Engine, EngineSettings
 from sync.field import Fitness, Listener
 from sync.lanes import LaneLimits
-from sync.node import NodeSettings
+from sync.node import Node, NodeSettings
 from sync.ports import Event
 from sync.probes import ProbeSeries, ProbeSpec
 from sync.survey import SurveySettings, Watching
 from sync.surveyor import Surveyor
 from sync.watcher import Watcher
 from tests.servers_rsync import Daemon
-from tests.trees import differences, tree
+from tests.trees import differences, tree, write
 
 QUICK = HealthRules(sleep=SleepTimes(ready=0.3, dead=0.2, unhealth=0.1, recovery=0.1))
 
@@ -193,3 +193,39 @@ class Stand:
             seconds,
             "every cursor at head",
         )
+
+    def fill(self, files: int = 5) -> None:
+        """A few files to begin with."""
+        for number in range(files):
+            write(self.root, f"start/{number}.txt", f"file {number}")
+
+    def node(self, name: str) -> Node:
+        """The engine's node; read-only for a test."""
+        assert self.engine is not None
+        return self.engine.field.nodes[name]
+
+    def audit(self, *names: str, deep: bool = False) -> None:
+        """Lets these nodes (all of them) be audited, and waits for it."""
+        assert self.engine is not None
+        engine, due = self.engine, "deep_due" if deep else "audit_due"
+        for name in names or tuple(self.nodes):
+            before = self.node(name).last_audit_at or 0.0
+            engine.call(lambda n=name: setattr(engine.field.nodes[n], due, True))
+            wait_until(
+                lambda n=name, b=before: (self.node(n).last_audit_at or 0.0) > b, 20, f"audit of {name}"
+            )
+
+
+@contextmanager
+def stand_with(tmp: Path, nodes: dict[str, tuple[Destination, Path]]) -> Iterator[Stand]:
+    """A stand over ``tmp``/publish, which is made with five files; ended at the end."""
+    root = tmp / "publish"
+    root.mkdir(exist_ok=True)
+    settings = {name: (node(name, to), path) for name, (to, path) in nodes.items()}
+    with sql_store(tmp / "var") as store:
+        stand = Stand(tmp, root, settings, store)
+        stand.fill()
+        try:
+            yield stand
+        finally:
+            stand.stop()

@@ -20,7 +20,8 @@ from sync.core.model import text_of
 from sync.core.tempnames import meant
 
 NO_SPACE = frozenset({28, 122, 69})  # ENOSPC, EDQUOT on Linux and on macOS
-GONE = (b"(2)", b"(20)", b"(40)")  # ENOENT; ENOTDIR, ELOOP on Linux: a folder above became something else
+# ENOENT, ENOTDIR, EISDIR, ELOOP (Linux, macOS): it, or a folder above it, became something else meanwhile.
+GONE = (b"(2)", b"(20)", b"(21)", b"(40)", b"(62)")
 NOTES_KEPT = 40
 NOTE_BYTES = 400
 

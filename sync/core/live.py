@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sync.core.journal import signature
-from sync.core.model import Change, Stat
+from sync.core.model import Change, Kind, Stat
 
 UNSURE = -1
 """A signature that no stat has: whatever stands there counts as changed (hash() never answers -1)."""
@@ -21,6 +21,7 @@ class Live:
     def __init__(self) -> None:
         self._signatures: dict[int, int] = {}
         self._children: dict[int, int] = {}
+        self._linked: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._signatures)
@@ -40,11 +41,16 @@ class Live:
             parent = hash(parent_of(path))
             self._children[parent] = self._children.get(parent, 0) + 1
         self._signatures[key] = signature(stat)
+        if stat.links > 1 and stat.kind is Kind.FILE:
+            self._linked.add(key)
+        else:
+            self._linked.discard(key)
 
     def drop(self, path: bytes) -> None:
         """The path is gone; what was below it is dropped path by path."""
         if self._signatures.pop(hash(path), None) is None:
             return
+        self._linked.discard(hash(path))
         parent = hash(parent_of(path))
         left = self._children.get(parent, 0) - 1
         if left > 0:
@@ -60,6 +66,10 @@ class Live:
     def is_same(self, path: bytes, stat: Stat) -> bool:
         """Whether the path is known to be just this."""
         return self._signatures.get(hash(path)) == signature(stat)
+
+    def has_links(self, path: bytes) -> bool:
+        """Whether the path was last seen as one of several names of a file."""
+        return hash(path) in self._linked
 
     def children(self, directory: bytes) -> int:
         """How many live paths lie directly in the directory."""
