@@ -1,6 +1,7 @@
 """Tells systemd how the service is (sd_notify(3)): ready, reloading, stopping, alive. It decides nothing.
 
-Without systemd it says nothing. Alive means that the engine's thread has answered since the last time, not that this thread runs.
+Without systemd it says nothing. Alive means that the engine's thread has answered since the last time, not that
+this thread runs.
 """
 
 from __future__ import annotations
