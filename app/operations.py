@@ -78,6 +78,11 @@ class Operations:
             self._status = (time.monotonic(), view)
             return view
 
+    def forget_status(self) -> None:
+        """The next status is read anew: something was ordered, and whoever did so wants to see it."""
+        with self._lock:
+            self._status = None
+
     def nodes(self) -> Json:
         """`GET /api/v1/nodes`."""
         return {"nodes": self.status()["nodes"]}

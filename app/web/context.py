@@ -17,6 +17,7 @@ from app.operations import Refused
 from app.version import VERSION
 from app.web.access import visitor
 from app.web.answers import operations
+from app.web.origin import SAFE
 
 THEMES = ("light", "dark")
 WORKING_SECONDS, IDLE_SECONDS = 2, 10
@@ -122,6 +123,13 @@ def register(app: Flask) -> None:
             "theme": theme if theme in THEMES else None,
             "public_status": bool(config and config.web.public_status),
         }
+
+    @app.after_request
+    def see_what_was_ordered(response: Response) -> Response:
+        running = installed().supervisor
+        if request.method not in SAFE and running is not None and hasattr(running, "operations"):
+            running.operations.forget_status()
+        return response
 
     @app.after_request
     def keep_files(response: Response) -> Response:
