@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import click
 from flask import Flask
+from flask.cli import with_appcontext
 
 from app.cli.access import token, user
 from app.cli.alerts import alerts
@@ -36,6 +38,19 @@ COMMANDS = (
     install,
     uninstall,
 )
+
+
+def _within_the_application(command: click.Command) -> None:
+    """Lets a command find its application however it is invoked; ``flask`` itself would see to it, a runner would not."""
+    if isinstance(command, click.Group):
+        for part in command.commands.values():
+            _within_the_application(part)
+    elif command.callback is not None:
+        command.callback = with_appcontext(command.callback)
+
+
+for _command in COMMANDS:
+    _within_the_application(_command)
 
 
 def register(app: Flask) -> None:
