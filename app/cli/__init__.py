@@ -41,7 +41,7 @@ COMMANDS = (
 
 
 def _within_the_application(command: click.Command) -> None:
-    """Lets a command find its application however it is invoked; ``flask`` itself would see to it, a runner would not."""
+    """Lets a command find its application however it is invoked: ``flask`` sees to it, a test runner does not."""
     if isinstance(command, click.Group):
         for part in command.commands.values():
             _within_the_application(part)
