@@ -67,11 +67,12 @@ class Reconciler(Listener):
         self._remark, self._at_once, self._clock = remark_of(installation), at_once, clock
         self._started_at = clock()
         self._started = False
-        self._lock = threading.Lock()  # owns _frozen, _adopted, _threads, _broken, _lines, _arriving
+        self._lock = threading.Lock()  # owns _frozen, _adopted, _threads, _broken, _told, _lines, _arriving
         self._frozen: str | None = None  # None: not read yet
         self._adopted: set[str] | None = None
         self._threads: dict[str, ProviderThread] = {}
         self._broken: dict[str, str] = {}  # provider → why it cannot be used
+        self._told: dict[str, str] = {}  # zone at provider → what was told of it last
         self._lines: Mapping[str, tuple[str, ...]] = {}
         self._arriving: set[str] = set()  # nodes whose first resync since the start has not ended yet
         self._holddowns = HoldDowns(store, clock)
@@ -409,7 +410,7 @@ class Reconciler(Listener):
             self._emit(f"{key} was taken over as it stands", provider=provider, name=key.name, line=key.line)
         if result.error is not None:
             self.counts["errors", provider, result.error.code] += 1
-        self._tell_standing(f"{result.zone.zone} at {provider}", standing(before), result)
+        self._tell_standing(f"{result.zone.zone} at {provider}", result)
 
     def _tell_operation(self, provider: str, entry: HistoryEntry) -> None:
         self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
@@ -431,17 +432,18 @@ class Reconciler(Listener):
             reason=entry.reason,
         )
 
-    def _tell_standing(self, about: str, old: str, result: Pass) -> None:
-        new = standing(result)
-        if self._is_short(result):
-            new = ""  # it ends by itself within seconds and is shown; nobody need be told
+    def _tell_standing(self, about: str, result: Pass) -> None:
+        new = "" if self._is_short(result) else standing(result)
+        with self._lock:
+            old = self._told.get(about, "")
+            self._told[about] = new
         if new and _without_numbers(new) != _without_numbers(old):
             self._emit(f"{about}: {new}", "error", held=bool(result.held or result.sets_held), about=about)
         elif old and not new:
             self._emit(f"{about} is all right again", about=about)
 
     def _is_short(self, result: Pass) -> bool:
-        """Whether it is held by the start only, or by a freeze or isolation that were told of by themselves."""
+        """Whether it is held by the start only, which ends by itself, or by what was told of already."""
         if result.error is not None or not result.held:
             return False
         starting = bool(self.seconds_to_next()) and result.held.startswith("just started")

@@ -154,8 +154,7 @@ class DnsStand:
 
     def zone_values(self, line: str = "default", zone: str = "example.test") -> list[str]:
         """What the zone file of a line answers for www."""
-        name = zone if line == "default" else f"{zone}.{line}"
-        path = self.folder / "zones" / f"{name}.zone"
+        path = self.folder / "zones" / f"{zone}.{line}.zone"
         if not path.exists():
             return []
         rows = [row.split() for row in path.read_text().splitlines()]
