@@ -125,6 +125,7 @@ class Stand:
     engine_options: dict[str, Any] = field(default_factory=dict)
     engine: Engine | None = None
     notes: Notes = field(default_factory=Notes)
+    watch: Callable[[SurveySettings, Surveyor], Watching] = watch
 
     def settings(self, **more: Any) -> EngineSettings:
         sweep = self.tmp / "empty"
@@ -142,7 +143,9 @@ class Stand:
         return replace(base, **{**self.engine_options, **more})
 
     def start(self, **more: Any) -> Engine:
-        self.engine = Engine(self.settings(**more), self.store, make_watcher=watch, listeners=[self.notes])
+        self.engine = Engine(
+            self.settings(**more), self.store, make_watcher=self.watch, listeners=[self.notes]
+        )
         self.engine.start()
         return self.engine
 

@@ -269,3 +269,27 @@ def test_whatever_happens_in_a_storm_all_nodes_end_up_alike(storm: Storm) -> Non
         pytest.fail(f"{error}\n{storm.story()}")
     wrong = manifest_differences(storm.folder, storm.root)
     assert not wrong, "\n".join([storm.story(), "the manifest:", *wrong[:20]])
+
+
+def test_changes_during_an_overflow_of_the_event_queue_arrive(storm: Storm) -> None:
+    storm.start()
+    wait_until(storm.is_settled, 60, "all alike")
+    assert storm.service is not None
+    storm.service.send_signal(signal.SIGSTOP)
+    try:
+        limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        one, other = storm.root / "stable-0/busy", storm.root / "stable-1/busy"
+        one.touch()
+        other.touch()
+        for _ in range(limit // 2 + 100):  # neighbours that are alike would be one event
+            one.chmod(0o600)
+            other.chmod(0o600)
+        write(storm.root, "told/to/nobody.txt", "x")
+        (storm.root / "stable-2").rename(storm.root / "moved")
+        (storm.root / "stable-3/3").unlink()
+    finally:
+        storm.service.send_signal(signal.SIGCONT)
+    wait_until(storm.is_settled, 60, "all alike again", storm.story)
+    assert storm.overflows >= 1
+    assert storm.stop_service() < STOP_SECONDS
+    assert not manifest_differences(storm.folder, storm.root)
