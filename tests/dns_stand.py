@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,7 +217,7 @@ class Visitor:
         while not self._stop.wait(0.002):
             try:
                 answer = tuple(self._bind.ask(self._name, "A", line, timeout=1.0))
-            except (TimeoutError, socket.timeout):
+            except TimeoutError:
                 continue
             self.asked[line] += 1
             if not answer:
