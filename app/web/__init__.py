@@ -20,6 +20,7 @@ def register(app: Flask) -> None:
         language,
         login,
         metrics,
+        openapi,
         pages,
         public,
         reports,
@@ -35,6 +36,6 @@ def register(app: Flask) -> None:
     metrics.register(app)
     for part in (audit, context, format, wording):
         part.register(app)
-    for module in (health, api, reports, pages, settings, login, public):
+    for module in (health, api, openapi, reports, pages, settings, login, public):
         app.register_blueprint(module.blueprint)
     access.limiter.limit(access.TOKEN_RATE, exempt_when=access.is_no_token)(api.blueprint)
