@@ -119,11 +119,10 @@ class Field:
     _before: str = ""
     _plain: Any = None
     _secret_file: str = ""
+    name: str = ""  # in the form; it stays when the entry gets its own name
 
-    @property
-    def name(self) -> str:
-        """Its name in the form."""
-        return dotted(self.loc) or "value"
+    def __post_init__(self) -> None:
+        self.name = dotted(self.loc)
 
     @property
     def changed(self) -> bool:
@@ -253,6 +252,8 @@ class Form:
         elif edit._names(self.new.loc, name):
             raise EditError(f"there is a {name} already: choose another name")
         else:
+            if self.new.loc == ("alerts", "channels") and not entries(edit, "channels"):
+                edit.set_value(("alerts", "routes", "default"), [name])  # or the shipped route names nobody
             edit.set_value((*self.new.loc, name), value)
             self.prefix = (*self.new.loc, name)
             for f in self.fields:
