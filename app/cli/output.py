@@ -74,7 +74,17 @@ def speaks_plainly(command: F) -> F:
 
 
 USAGE_CODES = frozenset(
-    {"unknown_node", "unknown_entry", "unknown_path", "bad_request", "configuration", "usage", "conflict", "not_found"}
+    {
+        "unknown_node",
+        "unknown_service",
+        "unknown_entry",
+        "unknown_path",
+        "bad_request",
+        "configuration",
+        "usage",
+        "conflict",
+        "not_found",
+    }
 )
 
 STATE_STYLES = {"ready": "green", "unhealth": "yellow", "dead": "red", "recovery": "cyan"}
