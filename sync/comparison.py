@@ -26,9 +26,10 @@ CHUNK = 5000
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Paths that differ from what is known, as they stood there a moment ago."""
+    """Paths that differ from what is known, as they stood there a moment ago. ``of_all``: all are looked at."""
 
     changed: list[tuple[bytes, Stat]]
+    of_all: bool = False
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Comparison:
             if not live.is_same(path, stat):
                 changed.append((path, stat))
                 if len(changed) >= CHUNK:
-                    self.tell(Chunk(changed))
+                    self.tell(Chunk(changed, not prefix))
                     changed = []
             if stat.kind is Kind.DIRECTORY and stat.dev != self.root_dev and is_mounted(self.root, path):
                 self.result.mounts.add(path)
@@ -104,7 +105,7 @@ class Comparison:
                 raise _Stopped
         complete = self._has_all(prefix, seen, found)  # before the last chunk makes more paths known
         if changed:
-            self.tell(Chunk(changed))
+            self.tell(Chunk(changed, not prefix))
         self.result.unreadable += blind
         if b"" not in blind and not complete:
             self._find_missing(prefix, seen, blind)

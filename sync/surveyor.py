@@ -106,6 +106,7 @@ class Surveyor:
         self._live = Live()
         self._held: dict[bytes, None] = {}  # deletions that wait, oldest first
         self._mass = MassDeletion()
+        self._accepting = False  # a person has taken the source as it is, and it is being compared once more
         self._standing = Standing(settings.root)
         self._settled_since: set[int] | None = None  # hashes of what settled while a comparison runs
         self._unreadable: dict[bytes, float] = {}  # path → when to look again
@@ -409,6 +410,14 @@ class Surveyor:
         )
 
     def _on_accept(self) -> str | None:
+        """At once, and once more when all was compared: a person means the source as it is, noticed or not."""
+        refused = self._accept_now()
+        if refused is None:
+            self._doubts.add(b"", "a person takes the source as it is", self.clock())
+            self._accepting = True
+        return refused
+
+    def _accept_now(self) -> str | None:
         now = self.clock()
         refused = self._standing.accept(now, len(self._live) - self._lacking())
         if refused is not None:
@@ -521,8 +530,13 @@ class Surveyor:
     def _on_chunk(self, chunk: Chunk) -> None:
         """What settled since the comparison began was looked at later than by it."""
         since = self._settled_since or ()
-        live = self._live
-        self._settle([(p, s) for p, s in chunk.changed if hash(p) not in since and not live.is_same(p, s)])
+        live, now = self._live, self.clock()
+        changed = {p: s for p, s in chunk.changed if hash(p) not in since and not live.is_same(p, s)}
+        self._settle(list(changed.items()))
+        if not chunk.of_all:  # else the other names are compared themselves
+            for path in self._other_names(changed, []):
+                if path not in changed:
+                    self._quiet.touch(path, now)
 
     def _on_compared(self, done: Compared) -> None:
         self._scanning = False
@@ -544,6 +558,9 @@ class Surveyor:
             self._on_first(done, now)
         else:
             self._judge(now)
+        if self._accepting and done.is_whole and b"" not in self._doubts.prefixes:
+            self._accepting = False
+            self._accept_now()
 
     def _note_unreadable(self, done: Compared, now: float) -> None:
         for path in [p for p in self._unreadable if any(is_below(p, prefix) for prefix in done.prefixes)]:
