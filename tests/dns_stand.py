@@ -22,6 +22,7 @@ from tests.trees import differences, tree
 
 CONFIG = """\
 data_dir: var
+web: {{port: {port}}}
 publish: {{root: publish}}
 sync: {{connect_seconds: 2, timeout_seconds: 20, dustbin_seconds: 0.3, max_lag_seconds: 1}}
 health:
@@ -63,7 +64,7 @@ class DnsStand:
     services: list[str] = field(default_factory=lambda: [WWW % "example.test"])
     options: dict[str, Any] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)  # name → more of its entry
-    supervisor: Supervisor = field(init=False)
+    supervisor: Supervisor = field(init=False, repr=False)
     running: bool = False
 
     @property
@@ -85,6 +86,7 @@ class DnsStand:
             "hold_down": "200ms",
             "startup": 120,
             "source": "",
+            "port": 0,
             **self.options,
         }
         services = "\n".join(f"    - {service}" for service in self.services)
