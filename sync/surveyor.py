@@ -360,7 +360,8 @@ class Surveyor:
         """Lets the deletions go that wait, if the source may be believed before and after a last look at each."""
         if not self._held or self._mass.holds(now):
             return
-        if self.fault is not None and now - self._judged_at < FAULT_LOOK_SECONDS:
+        stands = self.fault is None and not self._standing.comparing
+        if not stands and now - self._judged_at < FAULT_LOOK_SECONDS:
             return
         if not self._is_source_sound(now):
             return

@@ -15,6 +15,7 @@ import pytest
 from sync.core.model import State
 from sync.core.scope import Scope
 from sync.ports import SaveMeta
+from sync.probes import ProbeSeries, ProbeSpec
 from tests.servers_rsync import Daemon, daemons  # noqa: F401
 from tests.stand import Stand, destination, node, sql_store, wait_until
 from tests.trees import differences, tree, write
@@ -60,6 +61,9 @@ def test_a_dead_node_is_found_and_comes_back_through_a_full_resync(made: Made) -
 
 def test_a_hanging_daemon_is_left_and_does_not_delay_the_others(made: Made) -> None:
     stand, daemons_ = made
+    settings, path = stand.nodes["b"]
+    impatient = ProbeSeries([ProbeSpec("rsync", timeout_seconds=0.5, attempts=1)])
+    stand.nodes["b"] = (replace(settings, probes=impatient), path)
     stand.start()
     stand.all_ready()
     daemons_["b"].sigstop()
