@@ -74,6 +74,8 @@ class Results:
             field.counts["runs", run.form.value, run.outcome.value] += 1
             field.counts["exits", str(run.code)] += 1
             field.note_seconds(run.form.value, run.seconds)
+            field.counts["node_runs", node.name] += 1
+            field.counts["node_failures", node.name] += run.outcome is not Outcome.DONE
             field.counts["bytes", node.name] += run.bytes
             if run.form not in AUDITS:
                 field.counts["carried", node.name, "files"] += run.files

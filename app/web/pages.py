@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, flash, make_response, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from app import history
+from app.models import OutboxRow, db
 from app.operations import Refused
 from app.stores.reading import Reading
 from app.web.access import may, needs
@@ -73,7 +76,7 @@ def overview() -> Response:
         in_step_at=max(in_step, default=None),
         work=with_time_left(nodes),
         attention=[n for n in nodes if not n["in_sync"] or n["drained"] or n["dustbin"] or n["held"]],
-        flips=reading().events(8, kind=("flip", "out_of_step", "drift", "source", "held", "dns")),
+        flips=reading().events(8, kind=("flip", "out_of_step", "drift", "source", "held")),
         steps=first_steps(status),
         administered=administered(),
     )
@@ -421,7 +424,6 @@ def events() -> Response:
     severity = request.args.get("severity", "")
     levels = {"error": ["error"], "warning": ["warning", "error"]}.get(severity)
     rows = reading().events(100, asked.before, asked.node, kinds or None, severity=levels)
-    deliveries = getattr(supervisor(), "deliveries", None)
     older = None
     if len(rows) == 100:
         older = url_for("pages.events", **{**request.args.to_dict(flat=False), "before": rows[-1]["id"]})
@@ -435,9 +437,30 @@ def events() -> Response:
         severity=severity,
         node=asked.node,
         names=[n["name"] for n in operations().status()["nodes"]],
-        deliveries=deliveries(50) if deliveries else [],
+        deliveries=deliveries(50),
         older=older,
     )
+
+
+def deliveries(limit: int) -> list[dict[str, Any]]:
+    """What was sent where and how it went, newest first."""
+    query = sa.select(OutboxRow).order_by(OutboxRow.created_at.desc()).limit(limit)
+    found = []
+    for row in db.session.scalars(query):
+        notice = json.loads(row.notice)
+        items = notice.get("items") or [{}]
+        subject = notice.get("text") or "; ".join(str(i.get("summary", "")) for i in items[:3])
+        found.append(
+            {
+                "channel": row.channel,
+                "state": row.state,
+                "attempts": row.attempts,
+                "created_at": row.created_at,
+                "last_answer": row.last_answer,
+                "subject": f"{notice.get('kind', '')}: {subject}"[:300],
+            }
+        )
+    return found
 
 
 @blueprint.get("/favicon.ico")

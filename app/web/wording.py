@@ -40,6 +40,19 @@ SENTENCES: tuple[tuple[str, Any], ...] = (
     ),
     (r"could not take (?P<path>.*?): (?P<rest>.*)", _l("could not take %(path)s: %(rest)s")),
     (r"(?P<n>\d+) of (?P<m>\d+) observations failed", _l("%(n)s of %(m)s observations failed")),
+    (
+        r"(?P<n>\d+) of (?P<m>\d+) observations failed; the last said: (?P<rest>.*)",
+        _l("%(n)s of %(m)s observations failed; the last said: %(rest)s"),
+    ),
+    (r"(?P<n>\d+) of (?P<m>\d+) probes? failed: (?P<rest>.*)", _l("%(n)s of %(m)s probes failed: %(rest)s")),
+    (r"(?P<kind>ping|tcp|rsync|http): (?P<rest>.*)", _l("%(kind)s: %(rest)s")),
+    (r"connection refused \((?P<where>.*)\)", _l("connection refused (%(where)s)")),
+    (r"full resync done, all changes confirmed", _l("full resync done, all changes confirmed")),
+    (r"full resync done: (?P<n>\d+) paths? carried", _l("full resync done: %(n)s paths carried")),
+    (r"node (?P<node>\S+) is drained", _l("node %(node)s is drained")),
+    (r"node (?P<node>\S+) is in (?P<state>\w+): (?P<rest>.*)", _l("node %(node)s is in %(state)s: %(rest)s")),
+    (r"(?P<line>\w+) → nodes? (?P<nodes>[^:]+): (?P<rest>.*)", _l("%(line)s → nodes %(nodes)s: %(rest)s")),
+    (r"(?P<line>\w+) → nodes? (?P<nodes>[^:]+)", _l("%(line)s → nodes %(nodes)s")),
     (r"(?P<who>\S+) logged in from (?P<address>\S+)", _l("%(who)s logged in from %(address)s")),
     (r"(?P<who>\S+) failed to log in from (?P<address>\S+)", _l("%(who)s failed to log in from %(address)s")),
     (r"(?P<who>\S+) logged out", _l("%(who)s logged out")),
@@ -67,10 +80,12 @@ def reason(sentence: str | None, depth: int = 0) -> str:
         parts = found.groupdict()
         if "state" in parts:
             parts["state"] = states().get(parts["state"], parts["state"])
-        if "rest" in parts and depth < 3:
+        if "rest" in parts and depth < 4:
             parts["rest"] = reason(parts["rest"], depth + 1)
         plain = str(text)
         return plain % parts if parts else plain
+    if "; " in sentence and depth < 4:
+        return "; ".join(reason(part, 4) for part in sentence.split("; "))
     return sentence
 
 

@@ -8,6 +8,7 @@
 
   // ── times ──────────────────────────────────────────────────────────────────────────────────────────────
   const relative = new Intl.RelativeTimeFormat(lang, { numeric: "always" });
+  const now = new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(0, "second");
   const exact = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" });
   const shortTime = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const shortDay = new Intl.DateTimeFormat(lang, { month: "short", day: "numeric" });
@@ -17,7 +18,8 @@
   function ago(ms) {
     let value = Math.round((ms - Date.now() - skew) / 1000);
     for (const [unit, size] of UNITS) {
-      if (Math.abs(value) < size) return relative.format(value === 0 ? -0 : value, unit);
+      if (value === 0) return now;
+      if (Math.abs(value) < size) return relative.format(value, unit);
       value = Math.round(value / size);
     }
     return "";
