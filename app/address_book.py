@@ -49,6 +49,8 @@ class _Entry:
     series: ProbeSeries | None
     fit: dict[str, bool] = field(default_factory=dict)  # address → what its own probes said last
     why: dict[str, str] = field(default_factory=dict)
+    resolving: threading.Lock = field(default_factory=threading.Lock)
+    probing: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)  # its source has answered or failed once
 
 
@@ -107,9 +109,9 @@ class AddressBook:
             if entry.config.static is not None:
                 self._resolve(entry, quietly=True)  # known at once: nothing has to be asked
             else:
-                self._ask(entry)
+                self._ask_regularly(entry)
             if entry.series is not None:
-                self._ask_probe(entry)
+                self._probe_regularly(entry)
 
     def _entry(self, node: str, config: AddressConfig) -> _Entry:
         spec = source_spec(node, config)
@@ -129,11 +131,22 @@ class AddressBook:
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def _ask_regularly(self, entry: _Entry) -> None:
+        """Now, and then every so often. A repeating timer: one that sets itself anew in its own call is lost."""
+        name = f"address {self._key(entry)}"
+        self._ask(entry)
+        self._timers.every(name, ASK_SECONDS[entry.config.source], lambda: self._ask(entry))
+
+    def _probe_regularly(self, entry: _Entry) -> None:
+        name = f"address probe {self._key(entry)}"
+        self._ask_probe(entry)
+        self._timers.every(name, self._probe_seconds, lambda: self._ask_probe(entry))
+
     def _ask(self, entry: _Entry) -> None:
-        if not self._submit(lambda: self._resolve(entry)):
-            return
-        seconds = ASK_SECONDS[entry.config.source]
-        self._timers.after(f"address {self._key(entry)}", seconds, lambda: self._ask(entry))
+        self._submit(entry.resolving, lambda: self._resolve(entry))
+
+    def _ask_probe(self, entry: _Entry) -> None:
+        self._submit(entry.probing, lambda: self._probe(entry))
 
     def settle(self, seconds: float) -> None:
         """Waits until every source was asked once and every address probed, or so long: for one-off commands."""
@@ -145,25 +158,22 @@ class AddressBook:
             if entry.series is not None:
                 self._probe(entry)
 
-    def _ask_probe(self, entry: _Entry) -> None:
-        if self._submit(lambda: self._probe(entry)):
-            name = f"address probe {self._key(entry)}"
-            self._timers.after(name, self._probe_seconds, lambda: self._ask_probe(entry))
-
-    def _submit(self, work: Callable[[], None]) -> bool:
-        if self._stopping.is_set():
-            return False
+    def _submit(self, turn: threading.Lock, work: Callable[[], None]) -> None:
+        """In the pool; dropped while the same is still under way there."""
+        if self._stopping.is_set() or not turn.acquire(blocking=False):
+            return
         try:
-            self._pool.submit(self._safely, work)
+            self._pool.submit(self._safely, turn, work)
         except RuntimeError:
-            return False
-        return True
+            turn.release()
 
-    def _safely(self, work: Callable[[], None]) -> None:
+    def _safely(self, turn: threading.Lock, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception:
             log.exception("asking for an address broke off")
+        finally:
+            turn.release()
 
     def _resolve(self, entry: _Entry, quietly: bool = False) -> None:
         resolution = entry.source.resolve()
