@@ -1,0 +1,190 @@
+"""The pages under load: 300 nodes, slow readers, a reverse proxy with a path prefix, and nobody who waits."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.served import Service, service
+from tests.servers_rsync import free_port
+from tests.stand import wait_until
+
+
+def ask(url: str, path: str, **headers: str) -> tuple[int, float]:
+    """Status and seconds of one request over its own connection."""
+    parts = urlsplit(url)
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status, time.monotonic() - began
+
+
+def test_twenty_slow_readers_keep_nobody_waiting(tmp_path: Path) -> None:
+    with service(tmp_path, nodes=0, http=True) as running:
+        parts = urlsplit(running.url)
+        slow = []
+        for _ in range(20):
+            reader = socket.create_connection((parts.hostname, parts.port))
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            reader.sendall(b"GET /static/vendor/htmx-4.0.1.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            slow.append(reader)
+        status, seconds = ask(running.url, "/")
+        assert (status, seconds < 2) == (200, True), seconds
+        for reader in slow:
+            reader.close()
+
+
+def nodes_that_are_not_there(count: int) -> str:
+    return "".join(
+        f"  - {{{{name: n{i}, host: 127.0.{i // 200 + 1}.{i % 200 + 1}, port: 1}}}}\n" for i in range(count)
+    )
+
+
+@pytest.fixture
+def crowded(tmp_path: Path):
+    """300 nodes, none of which answers."""
+    from tests import served
+
+    text = served.CONFIG.replace("ready: 0.5, dead: 0.3", "ready: 5, dead: 30")
+    config = served.CONFIG
+    served.CONFIG = text.replace("nodes:\n{nodes}", "nodes:\n" + nodes_that_are_not_there(300) + "#{nodes}")
+    try:
+        with service(tmp_path, nodes=0, http=True) as running:
+            yield running
+    finally:
+        served.CONFIG = config
+
+
+def test_the_overview_of_300_nodes_is_fast(crowded: Service) -> None:
+    wait_until(lambda: sum(n["state"] == "dead" for n in crowded.json("/api/v1/nodes")["nodes"]) == 300, 60)
+    client = crowded.client
+    took = []
+    for _ in range(15):
+        began = time.process_time(), time.monotonic()
+        assert client.get("/").status_code == 200
+        took.append(time.monotonic() - began[1])
+        time.sleep(0.25)  # longer than the status is remembered
+    assert statistics.median(took) < 0.15, took  # 50 ms on a quiet machine
+
+
+def test_who_has_the_page_already_is_told_so_in_few_bytes(tmp_path: Path) -> None:
+    with service(tmp_path, nodes=1) as running:
+        running.all_ready()
+        client = running.client
+        wait_until(lambda: not running.json("/api/v1/nodes/a")["work"])
+        first = client.get("/dns", headers={"X-Poll": "1"})
+        time.sleep(1.1)  # times and the form's token differ by then
+        again = client.get("/dns", headers={"X-Poll": "1", "If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+
+
+NGINX = """\
+daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
+events {{ }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location /lockstep/ {{
+      proxy_pass {url}/;
+      proxy_set_header Host $host:$server_port;
+      proxy_set_header X-Forwarded-For 203.0.113.7;
+      proxy_set_header X-Forwarded-Proto https;
+      proxy_set_header X-Forwarded-Host $host:$server_port;
+      proxy_set_header X-Forwarded-Prefix /lockstep;
+    }}
+    location = /.lockstep/badge.svg {{ return 302 /lockstep/v1/badge/a.svg; }}
+  }}
+}}
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx here"
+)
+def test_behind_nginx_under_a_path_prefix(tmp_path: Path) -> None:
+    more = "web: {host: 127.0.0.1, port: 0, trusted_proxy: 127.0.0.1}\n"
+    from tests import served
+
+    config = served.CONFIG
+    served.CONFIG = config.replace(
+        "web: {{host: 127.0.0.1, port: 0}}\n", more.replace("{", "{{").replace("}", "}}")
+    )
+    try:
+        with service(tmp_path, nodes=1, http=True) as running:
+            running.all_ready()
+            running.app.extensions["lockstep.door"].store.add_user("root", "administrator", "correct horse")
+            running.app.extensions["lockstep.door"].forget()
+            folder = tmp_path / "nginx"
+            folder.mkdir()
+            port = free_port()
+            (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, url=running.url))
+            program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+            nginx = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+            try:
+                url = f"http://127.0.0.1:{port}"
+                wait_until(lambda: answers(url))
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection.request("GET", "/lockstep/login")
+                answer = connection.getresponse()
+                page = answer.read().decode()
+                assert answer.status == 200
+                assert 'href="/lockstep/static/' in page
+                assert "Secure" in answer.headers["Set-Cookie"]
+                assert (
+                    "Path=/lockstep" in answer.headers["Set-Cookie"]
+                    or "Path=/" in answer.headers["Set-Cookie"]
+                )
+                connection.request("GET", "/lockstep/nodes", headers={"Accept": "text/html"})
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.headers["Location"] == "/lockstep/login?next=/nodes"
+                connection.request("GET", "/.lockstep/badge.svg")
+                answer = connection.getresponse()
+                answer.read()
+                connection.request("GET", urlsplit(answer.headers["Location"]).path)
+                answer = connection.getresponse()
+                assert (answer.status, answer.headers["Content-Type"][:13]) == (200, "image/svg+xml")
+                assert "in sync" in answer.read().decode()
+                connection.close()
+            finally:
+                nginx.terminate()
+                nginx.wait(5)
+    finally:
+        served.CONFIG = config
+
+
+def answers(url: str) -> bool:
+    try:
+        return ask(url, "/lockstep/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_forwarded_headers_of_strangers_are_not_believed(tmp_path: Path) -> None:
+    with service(tmp_path, nodes=0, http=True) as running:
+        lies = {
+            "X-Forwarded-For": "203.0.113.9",
+            "X-Forwarded-Prefix": "/evil",
+            "X-Forwarded-Host": "evil.example",
+        }
+        parts = urlsplit(running.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        connection.request("GET", "/", headers=lies)
+        answer = connection.getresponse()
+        page = answer.read().decode()
+        connection.close()
+        assert answer.status == 200
+        assert "evil" not in page
