@@ -130,13 +130,14 @@ def daemons(folder: Path, rsync: str) -> Iterator[list[Daemon]]:
 
 
 def start(name: str, number: int, folder: Path, rsync: str) -> Daemon:
-    """One daemon. Linux answers on all of 127.0.0.0/8; elsewhere the nodes share an address and differ by port."""
+    """One daemon. Linux answers on all of 127.0.0.0/8; elsewhere the nodes share an address and differ by port.
+
+    Where the usual port is taken (another demo runs), any free one is.
+    """
     (folder / "content").mkdir(parents=True, exist_ok=True)
-    host, port = (
-        (f"127.0.0.{10 + number}", PORT)
-        if can_bind(f"127.0.0.{10 + number}")
-        else ("127.0.0.1", PORT + number)
-    )
+    own = f"127.0.0.{10 + number}"
+    host, port = (own, PORT) if free_port(own) is not None else ("127.0.0.1", PORT + number)
+    port = free_port(host, port) or free_port(host) or port
     text = CONFIG.format(folder=folder, user=getpass.getuser(), group=grp.getgrgid(os.getgid()).gr_name)
     (folder / "rsyncd.conf").write_text(text, encoding="utf-8")
     (folder / "rsyncd.pid").unlink(missing_ok=True)
@@ -163,14 +164,15 @@ def start(name: str, number: int, folder: Path, rsync: str) -> Daemon:
     return daemon
 
 
-def can_bind(host: str) -> bool:
-    """Whether this machine has the address."""
+def free_port(host: str, port: int = 0) -> int | None:
+    """The port, or any where it is 0, if a server could listen on it; None where it could not."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, 0))
+            probe.bind((host, port))
         except OSError:
-            return False
-        return True
+            return None
+        return int(probe.getsockname()[1])
 
 
 def answers(daemon: Daemon) -> bool:
