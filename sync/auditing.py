@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from sync.batches import GOES_ON, Control, Tools, is_sources, run_once
+from sync.batches import GOES_ON, Control, Tools, is_source_away, is_sources, run_once
 from sync.core.args import Run
 from sync.core.audit import AuditContext, Finding, sort_findings
 from sync.core.model import Destination, Form, Outcome
@@ -29,7 +29,8 @@ class AuditReport:
 
     def stop(self, result: RunResult) -> AuditReport:
         """The comparison is not whole."""
-        self.outcome, self.message = result.outcome, result.message
+        away = is_source_away(result)
+        self.outcome, self.message = Outcome.KILLED if away else result.outcome, result.message
         return self
 
 

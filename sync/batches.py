@@ -140,13 +140,14 @@ class Report:
 
     ``failed``: path → (error, exit code) of what the node did not take; ``source_failed``: what the source
     could not be read at; ``vanished``: what the surveyor should look at again; ``held``: why the job stopped
-    before a step that deletes, with ``would_delete``.
+    before a step that deletes, with ``would_delete``. ``owes_deletions``: everything else was sent.
     """
 
     outcome: Outcome = Outcome.DONE
     message: str = ""
     failed: dict[bytes, tuple[str, int | None]] = field(default_factory=dict)
     source_failed: dict[bytes, str] = field(default_factory=dict)
+    owes_deletions: bool = False
     vanished: list[bytes] = field(default_factory=list)
     held: str | None = None
     would_delete: tuple[bytes, ...] = ()
@@ -158,8 +159,11 @@ class Report:
         """Takes in what one run said, whatever it came to."""
         self.runs.append(result)
         self.moved = self.moved or result.moved
-        self.source_failed.update({p: e for p, e in result.source_failed.items() if p not in result.vanished})
-        self.vanished += result.vanished
+        if not is_source_away(result):
+            self.source_failed.update(
+                {p: e for p, e in result.source_failed.items() if p not in result.vanished}
+            )
+            self.vanished += result.vanished
         return result
 
     def merge(self, part: Report) -> None:
@@ -171,10 +175,14 @@ class Report:
         self.vanished += part.vanished
         if part.stopped:
             self.outcome, self.message, self.held = part.outcome, part.message, part.held
+            self.owes_deletions = part.owes_deletions
 
     def stop(self, result: RunResult) -> None:
-        """The node as a whole did not work: nothing more is tried now."""
-        self.outcome, self.message = result.outcome, result.message
+        """The node as a whole did not work: nothing more is tried now. That the source is away is not its fault."""
+        if is_source_away(result):
+            self.hold(result.message)
+        else:
+            self.outcome, self.message = result.outcome, result.message
 
     def hold(self, reason: str) -> None:
         """Stops before a deletion."""
@@ -191,10 +199,16 @@ def run_once(tools: Tools, destination: Destination, run: Run, control: Control)
     return tools.runner.run(destination, run, stop=control.stop, progress=progress, handle=control.handle)
 
 
+def is_source_away(result: RunResult) -> bool:
+    """Whether the run failed because the publish directory itself could not be entered."""
+    return result.code == 3 or b"" in result.source_failed
+
+
 def is_sources(result: RunResult) -> bool:
     """Whether the run failed in part through the source's fault alone."""
     return (
         result.outcome is Outcome.PARTIAL
+        and not is_source_away(result)
         and bool(result.source_failed or result.vanished)
         and not result.failed
     )

@@ -91,7 +91,8 @@ class Results:
             node.moved_mono = self.field.mono()
         if report.held is not None and batch is not None:
             self._settle_paths(node, report, batch.seqs, batch.newest)
-            node.sent_through = max(node.sent_through, batch.through or 0)
+            if report.owes_deletions:
+                node.sent_through = max(node.sent_through, batch.through or 0)
         if report.stopped:
             self._stopped(node, work, report)
             return

@@ -71,6 +71,7 @@ def delete(tools: Tools, destination: Destination, steps: Steps, report: Report,
     reason = tools.may_delete()
     if reason is not None:
         report.hold(reason)
+        report.owes_deletions = True
         return
     if steps.gone:
         send_list(tools, destination, Form.GONE, steps.gone, steps, report, control)

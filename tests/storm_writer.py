@@ -140,7 +140,9 @@ class Writer:
 
     def folder(self) -> None:
         path = self.new()
-        os.makedirs(os.path.join(path, self.name()) if self.random.random() < 0.4 else path)
+        os.mkdir(path)
+        if self.random.random() < 0.4:
+            os.mkdir(os.path.join(path, self.name()))
 
     def rename(self) -> None:
         os.rename(self.any(), self.new())
@@ -208,7 +210,7 @@ class Writer:
 
     def burst(self) -> None:
         here = self.new()
-        os.makedirs(here, exist_ok=True)
+        os.mkdir(here)
         for number in range(self.random.randrange(20, 150)):
             self._write(os.path.join(here, b"burst-%d" % number), self.content()[:300])
 

@@ -277,3 +277,20 @@ def test_a_tree_of_ten_thousand_folders_is_watched_and_carried(stand: Stand) -> 
     assert time.monotonic() - began < 5
     stand.alike()
     stand.at_head()
+
+
+def test_a_source_that_goes_while_it_is_sent_counts_against_no_node(stand: Stand) -> None:
+    stand.start()
+    stand.all_ready()
+    for number in range(200):
+        write(stand.root, f"many/{number}", os.urandom(2000))
+        if number == 150:
+            stand.root.rename(stand.tmp / "away")
+            time.sleep(0.3)
+            (stand.tmp / "away").rename(stand.root)
+    stand.alike()
+    stand.at_head()
+    assert stand.engine is not None
+    assert not any(n.blocked for n in stand.engine.field.nodes.values())
+    assert not [f for f in stand.notes.flips if f.old is State.READY]
+    assert not stand.notes.said("resync", "cannot be sent to")
