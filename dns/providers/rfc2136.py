@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +42,9 @@ from dns.providers.port import Answer, Wiring, refuse_no_addresses
 
 GRACE_SECONDS = 2.0  # beyond the programs' own time limit
 TRANSFER_BYTES = 256 * 1024 * 1024
+
+
+Transferred = dict[tuple[str, str], list[Record]]
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,25 @@ class Rfc2136:
         )
 
     def observe(self, zone: str, names: frozenset[str]) -> Observed:
-        """One transfer per line. Lines that fail are `unread_lines`; when all fail, the first failure is
-        raised.
+        """One transfer per line, all at once: a withdrawal waits for them. Lines that fail are
+        `unread_lines`; when all fail, the first failure is raised.
         """
         apex = canonical_name(zone)
+        lines = tuple(self._settings.key_files)
+
+        def read(line: str) -> Transferred | ProviderError:
+            try:
+                return self._transfer(apex, line)
+            except ProviderError as failure:
+                return failure
+
+        with ThreadPoolExecutor(len(lines), thread_name_prefix=f"dns {self.name} transfer") as pool:
+            transfers = dict(zip(lines, pool.map(read, lines), strict=True))
         sets: dict[RecordKey, RecordSet] = {}
         failures: dict[str, ProviderError] = {}
-        for line in self._settings.key_files:
-            try:
-                found = self._transfer(apex, line)
-            except ProviderError as failure:
-                failures[line] = failure
+        for line, found in transfers.items():
+            if isinstance(found, ProviderError):
+                failures[line] = found
                 continue
             for (name, record_type), records in found.items():
                 if name in names:
@@ -166,7 +178,7 @@ class Rfc2136:
         if not ended.ok:
             raise failure(self._who(zone, line), "the update", ended, UnknownOutcomeError)
 
-    def _transfer(self, zone: str, line: str) -> dict[tuple[str, str], list[Record]]:
+    def _transfer(self, zone: str, line: str) -> Transferred:
         """The whole zone as this line sees it. Raises unless both SOA records that bound a transfer were
         there.
         """
