@@ -15,6 +15,7 @@ from app.access.errors import AccessError
 from app.access.store import AccessStore
 from app.access.visitor import Role, Scope
 from app.cli.output import as_json, document, fail, speaks_plainly, table
+from app.cli.service import refuse_unknown_node
 from app.installation import configuration
 from app.schema import upgrade
 
@@ -130,6 +131,7 @@ def add_token(name: str, scopes: tuple[str, ...], node: str | None, as_json: boo
     wanted = list(scopes) or [Scope.READ.value]
     if Scope.REPORT.value in wanted and node is None:
         raise AccessError("the scope report needs --node: whom the token may move")
+    refuse_unknown_node(node)
     made = store().add_token(name, wanted, node)
     note(f"made the token {name} with {', '.join(sorted(set(wanted)))}")
     if as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli.output import ago, as_json, document, duration, fail, speaks_plainly, state_text, table
-from app.cli.service import one_off, running, running_or_refuse, stored
+from app.cli.service import one_off, refuse_unknown_node, running, running_or_refuse, stored
 from app.config import destination
 from app.control import NotRunning
 from app.installation import configuration
@@ -130,6 +130,7 @@ def dustbin() -> None:
 @speaks_plainly
 def list_dustbin(node: str | None, as_json: bool) -> None:
     """Every entry with its error and next try."""
+    refuse_unknown_node(node)
     try:
         entries = running("dustbin", {"node": node})["entries"]
     except NotRunning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from flask import current_app
@@ -11,13 +11,16 @@ from flask import current_app
 from app.config import secrets_of
 from app.control import NotRunning, ask
 from app.installation import configuration
+from app.inventory import STORED
 from app.lock import InstallationLock
 from app.logs import configure as configure_logs
 from app.models import READ, db
+from app.naming import unknown
 from app.operations import Refused
 from app.schema import upgrade
 from app.stores.reading import Reading
 from app.supervisor import Supervisor
+from sync.core.nodelist import NodeListError, parse
 
 Say = Callable[[Any], None]
 
@@ -35,6 +38,25 @@ def running_or_refuse(do: str, arguments: Mapping[str, Any] | None = None) -> An
         raise Refused(
             "not_running", "no service is running here: start it with `make serve`, or use `flask sync-once`"
         ) from None
+
+
+def node_names() -> list[str]:
+    """The nodes of the running service; without one, those of config.yml and the node source's last list."""
+    try:
+        return [node["name"] for node in running("status")["nodes"]]
+    except NotRunning:
+        config = configuration()
+    names = [node.name for node in config.nodes]
+    if config.node_source.command:
+        with suppress(OSError, NodeListError):
+            names += [node.name for node in parse((config.data_dir / STORED).read_bytes())]
+    return names
+
+
+def refuse_unknown_node(name: str | None) -> None:
+    """Raises Refused, with the nearest name, for a node that is not there; None is no node."""
+    if name is not None and name not in (names := node_names()):
+        raise Refused("unknown_node", unknown("node", name, names))
 
 
 @contextmanager

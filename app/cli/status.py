@@ -20,7 +20,7 @@ from app.cli.output import (
     state_text,
     table,
 )
-from app.cli.service import one_off, running, stored
+from app.cli.service import one_off, refuse_unknown_node, running, stored
 from app.control import NotRunning
 
 WATCH_SECONDS = 2.0
@@ -104,6 +104,8 @@ def events(follow: bool, node: str | None, since: str | None, limit: int, as_jso
     reading = stored()
     since_at = _moment(since)
     rows = list(reversed(reading.events(limit, node=node, since_at=since_at)))
+    if not rows and not reading.events(1, node=node):  # one that is gone has its history still
+        refuse_unknown_node(node)
     if as_json and not follow:
         document({"events": rows})
         return

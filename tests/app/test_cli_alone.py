@@ -61,6 +61,22 @@ def test_what_only_a_running_service_can_do_says_so(lockstep: Lockstep, command:
     assert "no service is running here" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("events", "--node"),
+        ("dustbin", "list", "--node"),
+        ("token", "add", "t", "--scope", "report", "--node"),
+    ],
+)
+def test_an_unknown_node_is_named_with_the_nearest_also_without_a_service(
+    lockstep: Lockstep, command: tuple[str, ...]
+) -> None:
+    done = lockstep.run(*command, "bb")
+    assert (done.returncode, "did you mean 'b'?" in done.stderr) == (2, True), done.stderr
+    assert lockstep.run(*command, "b").returncode == 0
+
+
 def test_a_drain_without_a_service_is_stored(lockstep: Lockstep) -> None:
     assert lockstep.run("nodes", "drain", "b").returncode == 0
     lockstep.start()
