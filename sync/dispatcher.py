@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -65,6 +66,7 @@ class Dispatcher:
         self.in_flight: tuple[Batch, ...] = ()
         self._running: dict[int, Work] = {}
         self._turn = 0
+        self._waiting: dict[str, deque[str]] = {}  # lane → who found no room in it since all were last served
 
     def retool(self, tools: Tools, limits: LaneLimits, rules: HealthRules) -> None:
         """Takes other tools and limits for the jobs to come; what runs ends as it began."""
@@ -97,19 +99,43 @@ class Dispatcher:
 
     def serve(self) -> None:
         """Gives every idle node what is due, beginning with another node each time."""
-        if not self.accepting or self.field.store.trouble() is not None:
+        if not self._may_give():
             return
         nodes = list(self.field.nodes.values())
         if not nodes:
             return
         self._turn = (self._turn + 1) % len(nodes)
+        self._waiting.clear()
         for node in nodes[self._turn :] + nodes[: self._turn]:
-            if node.parked:
-                continue
-            if node.work is None:
-                self._write(node)
-            if node.audit is None and (node.audit_due or node.deep_due):
-                self._audit(node)
+            self._serve(node)
+
+    def serve_next(self, name: str) -> None:
+        """Gives the place that this node's job has just left to whom waits for one, then the node what is due.
+
+        A job's end is no reason to look at all nodes: with hundreds of them that would cost more than the job.
+        """
+        if not self._may_give():
+            return
+        for lane, waiting in list(self._waiting.items()):
+            while waiting and self.lanes[lane].has_room:
+                self._serve_if_there(waiting.popleft())
+        self._serve_if_there(name)
+
+    def _may_give(self) -> bool:
+        return self.accepting and self.field.store.trouble() is None
+
+    def _serve_if_there(self, name: str) -> None:
+        node = self.field.nodes.get(name)
+        if node is not None:
+            self._serve(node)
+
+    def _serve(self, node: Node) -> None:
+        if node.parked:
+            return
+        if node.work is None:
+            self._write(node)
+        if node.audit is None and (node.audit_due or node.deep_due):
+            self._audit(node)
 
     def _write(self, node: Node) -> None:
         mono = self.field.mono()
@@ -239,6 +265,9 @@ class Dispatcher:
         watermark: int | None = None,
     ) -> bool:
         """Whether the job could be started: its lane has room, and nobody else writes to the destination."""
+        if not self.lanes[lane].has_room:
+            self._waiting.setdefault(lane, deque()).append(node.name)
+            return False
         key = None if kind == "audit" else node.settings.destination.spec_key
         if key is not None and any(work.writes_to == key for work in self._running.values()):
             return False  # a job of a node of the same name that was let go is just ending

@@ -1,9 +1,9 @@
 """The one thread in which everything that is known of the nodes comes together; never waits for a node or a disk.
 
-Messages come in (settled changes, observations, ends of jobs, timers, commands), each is taken in, then the
-nodes are judged and idle ones get what is due:
+Messages come in (settled changes, observations, ends of jobs, timers, commands), each is taken in, and idle
+nodes get what is due:
 
-    inbox ─► take in ─► judge (promise 2) ─► serve (dispatcher)
+    inbox ─► take in ─► serve whom it concerns ─► now and then (pace): judge all (promise 2), serve all
 
 Probes, rsync, scans and the database have threads of their own, so a silent node delays nobody.
 """
@@ -22,7 +22,7 @@ from sync.commands import Call, Commands, Stopped, UnknownNode
 from sync.core import health as healths
 from sync.core.args import RsyncOptions
 from sync.core.health import HealthRules
-from sync.core.model import Outcome
+from sync.core.model import Outcome, State
 from sync.core.scope import Scope
 from sync.course import Course, cancel_jobs
 from sync.dispatcher import Dispatcher, JobDone
@@ -32,6 +32,7 @@ from sync.jobs import Report, Tools
 from sync.lanes import LaneLimits
 from sync.node import Node, NodeSettings
 from sync.observing import Observed, Observing
+from sync.pace import Pace
 from sync.ports import ForgetNode, SaveChanges, Store
 from sync.record import Record, Restart
 from sync.rsync import Runner
@@ -44,7 +45,6 @@ __all__ = ["Engine", "EngineSettings", "Stopped", "UnknownNode"]
 
 log = logging.getLogger(__name__)
 
-JUDGE_SECONDS = 0.05
 SOURCE_RECHECK_SECONDS = 60.0
 NODE_TIMERS = ("observe", "audit", "deep audit")
 
@@ -106,7 +106,7 @@ class Engine(Commands):
         self.ended = False
         self._inbox = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
-        self._judged = float("-inf")
+        self._pace = Pace()
         self._record = Record(self.field, settings.survey)
         self._observing = Observing(self._inbox.put, wall, mono)
         self.course = Course(self.field, settings.rules, self._observing.observe)
@@ -233,18 +233,56 @@ class Engine(Commands):
 
     def _loop(self) -> None:
         while True:
-            message = self._inbox.get()
+            message = self._next()
             if message is _STOP:
                 return
             try:
-                self._take_in(message)
-                if self._inbox.empty() or self.mono() - self._judged > JUDGE_SECONDS:
-                    self._judged = self.mono()
-                    self.field.judge()
-                    if not self.ended:
-                        self.dispatcher.serve()
+                if message is not None:
+                    self._take_in(message)
+                    self._follow(message)
+                if self._pace.is_due(self.mono(), self._inbox.empty()):
+                    self._look_at_all()
             except Exception:
                 log.exception("the engine stumbled over %s and goes on", type(message).__name__)
+
+    def _next(self) -> object:
+        """The next message, or None when none came until all nodes are to be looked at."""
+        wait = self._pace.wait_seconds(self.mono())
+        try:
+            return self._inbox.get(timeout=wait)
+        except queue.Empty:
+            return None
+
+    def _follow(self, message: object) -> None:
+        """Gives work where a message makes some due at once, and says when all nodes are looked at again."""
+        match message:
+            case Settled():
+                self._serve()
+                self._pace.soon()
+            case JobDone():
+                if not self.ended:
+                    self.dispatcher.serve_next(message.node)
+                self._pace.soon()
+            case _Due(what="observe"):
+                pass
+            case Observed():
+                if not message.node.proven or message.node.state is not State.READY:
+                    self._pace.soon()
+            case _:
+                self._pace.at_once()
+        if self.field.flipped:
+            self._pace.at_once()
+
+    def _look_at_all(self) -> None:
+        self._pace.looked(self.mono())
+        self.field.flipped = False
+        self.field.trim_tail()
+        self.field.judge()
+        self._serve()
+
+    def _serve(self) -> None:
+        if not self.ended:
+            self.dispatcher.serve()
 
     def _take_in(self, message: object) -> None:
         match message:
@@ -294,7 +332,6 @@ class Engine(Commands):
         node = self.field.nodes.get(done.node)
         if node is not None and outcome is not None:
             self.course.take_end(node, done, outcome)
-        self.field.trim_tail()
 
     def _on_observed(self, message: Observed) -> None:
         node = message.node
@@ -319,7 +356,6 @@ class Engine(Commands):
         match due.what:
             case "tick":
                 self.surveyor.tick()
-                self.field.trim_tail()
             case "nodes":
                 for each in list(self.field.nodes.values()):
                     self._begin(each)

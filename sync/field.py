@@ -68,6 +68,7 @@ class Field:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.max_lag_seconds = 30.0
         self.dustbin_seconds = 5.0
+        self.flipped = False  # since all nodes were last looked at
         self.run_seconds: dict[str, list[float]] = {}  # form → a count per class, the rest, and the sum
         self._seq_times: deque[tuple[int, float]] = deque(maxlen=SEQ_TIMES)
         self._fitness: dict[str, Fitness] = {}
@@ -106,6 +107,7 @@ class Field:
 
     def flip(self, node: Node, flip: Flip) -> None:
         """Notes a change of state that has already been made in ``node.health``."""
+        self.flipped = True
         self.counts["flips", node.name, flip.old.value, flip.new.value] += 1
         severity = {State.DEAD: "error", State.UNHEALTH: "warning"}.get(flip.new, "info")
         facts = {"old": flip.old.value, "new": flip.new.value, "reason": flip.reason}

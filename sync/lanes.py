@@ -52,6 +52,11 @@ class Lane:
         """How many jobs run."""
         return self._busy
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another job could begin; only the thread that submits can rely on it."""
+        return self._busy < self.limit
+
     def try_submit(self, job: Callable[[], T], done: Callable[[T], None]) -> bool:
         """Starts the job in a thread of the lane; False when the lane is full. Never waits.
 
