@@ -2,9 +2,9 @@
 
 It knows no SQL and never drops a journal row.
 
-    put ─► queue ─► fold of many puts ─► commit ──ok──► done
-                       ▲                   │ refused for its values: once more, carefully
-                       └── all that came ──┘ anything else: back-off, and again
+    put ─► queue ─► fold of what comes within a moment ─► commit ──ok──► done
+                       ▲                                    │ refused for its values: once more, carefully
+                       └─────────── all that came ──────────┘ anything else: back-off, and again
 
 While the database is away everything that waits is folded together: a path keeps only its last row, so
 memory is bounded by the tree. Events and transfers beyond a bound are dropped, oldest first, counted and
@@ -32,6 +32,8 @@ Commit = Callable[[Fold, bool], Sequence[Rejected]]
 Rows that are refused for ever are left out and named.
 """
 
+GATHER_SECONDS = 0.1
+"""How long a transaction waits for company: a commit for each of fifty rsync runs costs as much as the runs do."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 SILENT_SECONDS = 30.0
@@ -54,6 +56,7 @@ class Writer:
         rows_per_transaction: int = 20_000,
         history_limit: int = HISTORY_LIMIT,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        gather_seconds: float = GATHER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,12 +64,14 @@ class Writer:
         self._on_fenced = on_fenced
         self._rows_per_transaction, self._history_limit = rows_per_transaction, history_limit
         self._first_pause, self._clock, self._wall_clock = first_pause_seconds, clock, wall_clock
+        self._gather = gather_seconds
         self._thread: Thread | None = None
         self._state = Condition()
         # Guarded by _state. The two counters are positions in the order of puts.
         self._queue: deque[Sequence[Write]] = deque()
         self._put = 0
         self._done = 0
+        self._awaited = 0  # how many wait for a commit: then it does not wait for company
         self._progress_at = clock()
         self._stop_by: float | None = None
         self._trouble: str | None = None
@@ -108,7 +113,8 @@ class Writer:
                 self._progress_at = self._clock()
             self._queue.append(writes)
             self._put += 1
-            self._state.notify_all()
+            if len(self._queue) == 1:  # else the thread knows
+                self._state.notify_all()
 
     def flush(self, timeout_seconds: float, patient: bool = True) -> bool:
         """Waits until all that was put before is committed.
@@ -117,9 +123,14 @@ class Writer:
         """
         with self._state:
             position = self._put
+            if self._done >= position:
+                return True
+            self._awaited += 1
+            self._state.notify_all()
             self._state.wait_for(
                 lambda: self._done >= position or (not patient and self._trouble is not None), timeout_seconds
             )
+            self._awaited -= 1
             return self._done >= position
 
     def trouble(self) -> str | None:
@@ -142,6 +153,7 @@ class Writer:
                 self._state.wait_for(lambda: self._queue or self._stop_by is not None)
                 if not self._queue or self._fenced:
                     return
+                self._state.wait_for(lambda: self._awaited or self._stop_by is not None, self._gather)
             fold = Fold(self._history_limit)
             self._absorb(fold, self._rows_per_transaction)
             if not self._store(fold):
