@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.web.proxy import behind_proxy
 from tests.servers_rsync import Daemon, rsyncd
 from tests.stand import wait_until
 
+PASSWORD = "correct horse battery"
 CONFIG = """\
 # A comment that must survive every edit.
 data_dir: var
@@ -49,6 +50,28 @@ class Service:
     supervisor: Supervisor
     daemons: dict[str, Daemon]
     url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def with_administrator(self) -> None:
+        """From now on ``root`` may log in with PASSWORD, and ``json`` and ``post`` send a token."""
+        door = self.app.extensions["lockstep.door"]
+        door.store.add_user("root", "administrator", PASSWORD)
+        self.headers = {"Authorization": f"Bearer {door.store.add_token('tests', ['operate'])}"}
+        door.forget()
+
+    def logged_in(self) -> FlaskClient:
+        """A browser of ``root``'s."""
+        client = self.client
+        page = client.get("/login").text
+        token = page.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
+        answer = client.post("/login", data={"name": "root", "password": PASSWORD, "csrf_token": token})
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def post(self, path: str) -> None:
+        """Orders something over the API."""
+        answer = self.client.post(path, headers=self.headers)
+        assert answer.status_code == 202, answer.text
 
     @property
     def root(self) -> Path:
@@ -59,7 +82,7 @@ class Service:
         return self.app.test_client()
 
     def json(self, path: str, **more: Any) -> Any:
-        answer = self.client.get(path, **more)
+        answer = self.client.get(path, headers={**self.headers, **more.pop("headers", {})}, **more)
         assert answer.status_code == 200, answer.text
         return answer.json
 

@@ -78,6 +78,7 @@ def shown() -> Iterator[Service]:
         )
         running.all_ready()
         past(running)
+        running.with_administrator()
         happen(running)
         yield running
 
@@ -114,8 +115,7 @@ def past(running: Service) -> None:
 
 def happen(running: Service) -> None:
     """A node that died, one that is drained, a path that cannot be taken, a transfer on its way."""
-    post = running.client.post
-    post("/api/v1/nodes/xa-edu/drain")
+    running.post("/api/v1/nodes/xa-edu/drain")
     blocked = running.daemons["hk-oversea"].module_path / "docs" / "report.html"
     blocked.mkdir(parents=True)
     (blocked / "kept.txt").write_text("in the way")
@@ -136,6 +136,8 @@ def take(browser: Browser, running: Service, folder: Path, only: str | None) -> 
             viewport=size, color_scheme=colours, locale="zh-CN" if language == "zh" else "en-GB",
             device_scale_factor=1, timezone_id="Asia/Shanghai",
         )  # fmt: skip
+        cookie = running.logged_in().get_cookie("lockstep")
+        context.add_cookies([{"name": "lockstep", "value": cookie.value, "url": running.url}])
         page: Page = context.new_page()
         page.goto(running.url + path)
         page.wait_for_timeout(400)

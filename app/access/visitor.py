@@ -63,4 +63,5 @@ class Visitor:
         return f"Visitor({self.kind} {self.name})"
 
 
-LOCAL = Visitor("local", "this machine", ROLE_MAY[Role.ADMINISTRATOR], role=Role.ADMINISTRATOR)
+LOCAL = Visitor("local", "this machine", ROLE_MAY[Role.OPERATOR], role=Role.OPERATOR)
+"""Settings name programs to run, so whoever may change them may do what the service may: that takes a person."""

@@ -1,6 +1,6 @@
 """Lets a request in or not: who asks, what the view needs, whether it was sent on purpose.
 
-    no administrator yet   only this machine, which may do everything
+    no administrator yet   only this machine, which may look and operate, but change no settings
     bearer token           what its scopes say; no cookie and no CSRF token are looked at
     session cookie         what the person's role says; changes need the CSRF token
     nobody                 public views only
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, make_response, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
+from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -90,7 +91,7 @@ def find_visitor() -> Visitor | None:
 
 def bearer() -> str | None:
     """The token of the Authorization header."""
-    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    kind, _blank, value = request.headers.get("Authorization", "").partition(" ")
     return value.strip() if kind.lower() == "bearer" else None
 
 
@@ -131,6 +132,8 @@ def enter() -> Response | None:
     found = visitor()
     if found is None:
         return ask_to_log_in()
+    if permission not in found.may and found is LOCAL:
+        return failure("forbidden", _("Settings and users need an administrator: make the first one."), 403)
     if permission not in found.may:
         return failure("forbidden", f"{found.name} may not do this: it takes the right to {permission}", 403)
     if request.method not in SAFE and not (found.kind == "token" or (found is LOCAL and is_api())):

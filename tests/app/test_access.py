@@ -334,3 +334,12 @@ def test_secrets_are_kept_as_hashes_only(lockstep: Service) -> None:  # noqa: F8
     for secret in (PASSWORD, token, key):
         assert secret.encode() not in stored
     assert (lockstep.folder / "var" / "session.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_an_administrator_nobody_changes_settings_or_makes_users(lockstep: Service) -> None:  # noqa: F811
+    client = lockstep.client
+    csrf = token_of(client, "/")
+    for path in ("/settings/users", "/settings/tokens", "/settings/hooks/new", "/settings/sync"):
+        assert client.get(path).status_code == 403, path
+    for path in ("/settings/users/add", "/settings/tokens/add", "/settings/hooks/new", "/settings/sync"):
+        assert client.post(path, data={"csrf_token": csrf}).status_code == 403, path

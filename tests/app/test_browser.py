@@ -12,11 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import launch
-from tests.served import Service, service
+from tests.served import PASSWORD, Service, service
 from tests.servers_rsync import rsyncd
 from tests.stand import wait_until
 
-PASSWORD = "correct horse battery"
 PAGES = (
     *(
         "/",
@@ -30,7 +29,7 @@ PAGES = (
         "/account",
     ),
     *("/settings/nodes", "/settings/sync", "/settings/general", "/settings/providers", "/settings/nodes/new"),
-    *("/settings/users", "/settings/tokens", "/settings/nodes/a/edit", "/login", "/v1/status", "/nowhere"),
+    *("/settings/users", "/settings/tokens", "/settings/nodes/a/edit", "/v1/status", "/nowhere"),
 )
 DNS = """\
 dns:
@@ -58,6 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     try:
         with service(folder, more=DNS, http=True, daemons=daemons) as found:
             found.all_ready()
+            found.with_administrator()
             yield found
     finally:
         for daemon in daemons.values():
@@ -81,7 +81,13 @@ class Watch:
 
 
 def opened(browser: Browser, running: Service, **options) -> tuple[Page, Watch]:
-    page = browser.new_context(**options).new_page()
+    context = browser.new_context(**options)
+    if running.headers:  # there is an administrator
+        cookie = running.logged_in().get_cookie("lockstep")
+        context.add_cookies(
+            [{"name": "lockstep", "value": cookie.value, "url": running.url, "httpOnly": True}]
+        )
+    page = context.new_page()
     page.set_default_timeout(10_000)
     return page, Watch(page, running.url)
 
