@@ -150,11 +150,14 @@ class Operations:
         except UnknownNode as error:
             raise Refused("unknown_node", str(error)) from None
         self.dns.wake()
+        self.forget_status()
         return {"name": name, "drained": drained}
 
     def retry(self, ids: Iterable[str] | None) -> Json:
         """Tries dustbin entries again now; None: all."""
-        return {"retried": self._change_entries(self.engine.retry_paths, ids)}
+        retried = self._change_entries(self.engine.retry_paths, ids)
+        self.forget_status()
+        return {"retried": retried}
 
     def discard(self, ids: Iterable[str] | None) -> Json:
         """Stops trying dustbin entries; None: all."""

@@ -379,6 +379,7 @@ class Supervisor:
             else:
                 self.engine.timers.every("node source", self.inventory.seconds, self.inventory.ask)
             self.reload_ok = True
+            self.operations.forget_status()
             self.engine.post(lambda: self.engine.field.emit("config", "configuration reloaded"))
             return said
 
