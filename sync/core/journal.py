@@ -1,4 +1,4 @@
-"""The journal's newest rows in memory, and what a scan says against the manifest. Never touches a tree or a database.
+"""The journal's newest rows in memory, and how paths lie to each other. Never touches a tree or a database.
 
 The tail holds the changes that some node still lacks; what every node has confirmed is in the database only,
 so memory grows with what is pending. A path that changes again moves to the end, so the tail is never longer
@@ -7,8 +7,7 @@ than the number of distinct paths in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from sync.core.model import Change, Kind, Stat
 
@@ -76,15 +75,6 @@ class Tail:
             del self._rows[path]
 
 
-@dataclass(slots=True)
-class Differences:
-    """What a scan found against the manifest: new or changed paths with their stat, and paths that are gone."""
-
-    changed: list[tuple[bytes, Stat]] = field(default_factory=list)
-    gone: list[bytes] = field(default_factory=list)
-    found: int = 0
-
-
 def signature(stat: Stat) -> int:
     """A number that is equal for two stats that are the same (see Stat.same_as) and, but for 2^-61, only then.
 
@@ -93,30 +83,6 @@ def signature(stat: Stat) -> int:
     if stat.kind is Kind.DIRECTORY:
         return hash((stat.kind, stat.inode, stat.mode))
     return hash((stat.kind, stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode, stat.mode))
-
-
-def signatures(rows: Iterable[Change]) -> dict[bytes, int]:
-    """The manifest as path → signature."""
-    return {row.path: signature(row.stat) for row in rows}
-
-
-def differences(
-    found: Iterable[tuple[bytes, Stat]],
-    known: dict[bytes, int],
-    is_hidden: Callable[[bytes], bool] = lambda path: False,
-) -> Differences:
-    """Compares a scan with the manifest below the same prefix; empties ``known`` on the way.
-
-    ``is_hidden`` tells paths below a directory that could not be read: nothing is known of them, so they
-    are neither changed nor gone. It is asked after the whole of ``found`` was taken.
-    """
-    result = Differences()
-    for path, stat in found:
-        result.found += 1
-        if known.pop(path, None) != signature(stat):
-            result.changed.append((path, stat))
-    result.gone = [path for path in known if not is_hidden(path)]
-    return result
 
 
 def is_below(path: bytes, prefix: bytes) -> bool:

@@ -5,7 +5,8 @@ Rules, for a path that was touched:
     quiet_seconds without another touch                      → due
     max_delay_seconds after its first touch                  → due, however busy it is
     more than BURST paths waiting and the tree still moving  → all wait together, at most max_delay_seconds,
-                                                               so that a large publish travels as one batch
+                                                               so that a large publish travels as one batch;
+                                                               what is being written just then waits on
     touched again while it was being sent (a growing file)   → 2, 4 … 60 s of quiet, at the latest ten times
                                                                that; until then it is not lag and holds
                                                                nothing back
@@ -87,11 +88,6 @@ class Quiet:
         bursting = len(self._last) > BURST and newest > now - self.rules.quiet_seconds
         if bursting and oldest > now - self.rules.max_delay_seconds:
             return due
-        if bursting or len(self._last) > BURST:
-            due += self._first
-            self._first.clear()
-            self._last.clear()
-            return due
         return (
             due
             + self._pop(self._last, now - self.rules.quiet_seconds)
@@ -132,12 +128,6 @@ class Quiet:
             order = reversed(self._last.values()) if len(self._last) > BURST else iter(self._last.values())
             times.append(min(next(order) + self.rules.quiet_seconds, by_delay))
         return min(times, default=None)
-
-    def discard(self, path: bytes) -> None:
-        """Forgets the path (it left the scope)."""
-        self._first.pop(path, None)
-        self._last.pop(path, None)
-        self._deferred.pop(path, None)
 
     @property
     def deferred(self) -> tuple[bytes, ...]:

@@ -80,11 +80,6 @@ def fault(source: Source, max_shrink_percent: float) -> str | None:
     return None
 
 
-def largest_deletion(files: int, max_shrink_percent: float) -> int:
-    """How many paths one full resync may delete on a node without being asked about: rsync's --max-delete."""
-    return max(SHRINK_FLOOR, int(files * max_shrink_percent / 100))
-
-
 class Peak:
     """The largest number of paths within the last ten minutes, in at most one sample a second."""
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.core.journal import Tail, ancestors, differences, is_below, signature, signatures, topmost
+from sync.core.journal import Tail, ancestors, is_below, signature, topmost
 from sync.core.live import Live, parent_of
 from sync.core.model import GONE, Change, Kind, Stat
 
@@ -63,18 +63,6 @@ def test_a_cursor_below_the_floor_is_an_error_and_not_an_empty_answer() -> None:
     with pytest.raises(ValueError, match="below the tail's floor"):
         tail.after(1)
     assert tail.count_after(1) == 1
-
-
-@given(
-    st.dictionaries(paths, st.integers(0, 3).map(stat)), st.dictionaries(paths, st.integers(0, 3).map(stat))
-)
-def test_a_comparison_says_just_what_changed_and_what_is_gone(
-    found: dict[bytes, Stat], known: dict[bytes, Stat]
-) -> None:
-    result = differences(found.items(), signatures(Change(p, s, 1) for p, s in known.items()))
-    assert dict(result.changed) == {p: s for p, s in found.items() if known.get(p) != s}
-    assert set(result.gone) == known.keys() - found.keys()
-    assert result.found == len(found)
 
 
 @given(st.sets(paths))

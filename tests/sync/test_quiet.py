@@ -101,8 +101,9 @@ def test_a_growing_file_is_known_to_be_pending() -> None:
     quiet.touch(b"grows", 0.0, being_sent=True)
     assert b"grows" in quiet
     assert quiet.deferred == (b"grows",)
-    quiet.discard(b"grows")
+    assert quiet.due(FIRST_DEFERRAL_SECONDS) == [b"grows"]
     assert b"grows" not in quiet
+    assert quiet.deferred == ()
 
 
 @given(touches)
@@ -144,3 +145,16 @@ def test_nothing_comes_out_before_it_has_rested_or_waited_its_maximum(
         quiet.touch(path, now)
         first.setdefault(path, now)
         last[path] = now
+
+
+def test_a_burst_that_goes_out_in_parts_leaves_out_what_is_being_written_just_then() -> None:
+    quiet = Quiet(RULES)
+    step = RULES.max_delay_seconds / (3 * BURST)
+    for number in range(3 * BURST):
+        quiet.touch(b"%d" % number, number * step)
+    now = RULES.max_delay_seconds
+    due = quiet.due(now)
+    assert due[0] == b"0"
+    resting = int((now - RULES.quiet_seconds) / step)
+    assert abs(len(due) - resting) <= 1
+    assert quiet.due(now + RULES.quiet_seconds) == [b"%d" % n for n in range(len(due), 3 * BURST)]

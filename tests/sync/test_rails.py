@@ -20,7 +20,6 @@ from sync.core.rails import (
     Peak,
     Source,
     fault,
-    largest_deletion,
 )
 
 HERE = Identity(1, 2)
@@ -68,13 +67,6 @@ def test_shrinking_is_a_fault_only_beyond_both_the_share_and_the_floor(
     lost = min(lost, peak)
     said = fault(changed(peak=peak, files=peak - lost, lacks=lost), percent)
     assert (said is not None) == (lost > SHRINK_FLOOR and lost * 100 > percent * peak)
-
-
-@given(st.integers(0, 10**6), st.floats(0, 100))
-def test_one_resync_may_delete_what_the_rail_tolerates(files: int, percent: float) -> None:
-    most = largest_deletion(files, percent)
-    assert most >= SHRINK_FLOOR
-    assert fault(changed(peak=files, files=files - min(most, files), lacks=most), percent) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 120), st.integers(0, 1000)), min_size=1, max_size=60))

@@ -31,7 +31,7 @@ from tests.stand import sql_store, wait_until
 from tests.trees import differences, tree, write
 
 SEED = int(os.environ.get("STORM_SEED", "1"))
-SECONDS = float(os.environ.get("STORM_SECONDS", "10"))
+SECONDS = float(os.environ.get("STORM_SECONDS", "8"))
 NODES = ("a", "b", "c")
 SETTLE_SECONDS = 90.0
 STOP_SECONDS = 5.0
