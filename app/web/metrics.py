@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -25,6 +25,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_flask_exporter import PrometheusMetrics
 
 from app.installation import Installation
+from app.supervisor import Supervisor
 from app.version import VERSION
 from app.web.answers import error
 from sync.core.model import State
@@ -64,7 +65,7 @@ SOURCES = {
     "dns_errors": "dns_errors",
     "alerts": "alerts",
 }
-"""Where each counter stands in ``engine.field.counts``: the first part of its keys."""
+"""Where each counter stands among the counts: the first part of its keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,19 @@ class StateCollector:
         yield gauge("config_reload_ok", "Whether the last reload was taken.", float(supervisor.reload_ok))
         yield gauge("leader", "Whether this process holds the lease.", float(not lost))
         yield from status_metrics(supervisor.operations.status())
-        yield from engine_metrics(engine.call(lambda: read(engine), SCRAPE_SECONDS))
+        now = engine.call(lambda: read(engine), SCRAPE_SECONDS)
+        yield from engine_metrics(replace(now, counts={**now.counts, **counts_elsewhere(supervisor)}))
+
+
+def counts_elsewhere(supervisor: Supervisor) -> dict[tuple[str, ...], float]:
+    """What the DNS half and the alerts count, under the names of SOURCES."""
+    found: dict[tuple[str, ...], float] = {}
+    reconciler, alerting = getattr(supervisor, "reconciler", None), getattr(supervisor, "alerting", None)
+    if reconciler is not None:
+        found |= {(f"dns_{key[0]}", *key[1:]): count for key, count in reconciler.counts.copy().items()}
+    if alerting is not None:
+        found |= {("alerts", *key): count for key, count in alerting.deliveries.copy().items()}
+    return found
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

@@ -23,9 +23,20 @@ alerts_total config_reload_ok leader build_info
 """.split()  # noqa: SIM905 - a table, not a list
 
 
+DNS = """\
+dns:
+  hold_down_seconds: 0.1
+  startup_hold_seconds: 1
+  providers: {zone: {kind: zonefile, path: zones}}
+  services:
+    - {name: www, provider: zone, zone: demo.test, record: www, ttl: 5, types: [A], allow_private: true,
+       lines: {default: {nodes: all}}}
+"""
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory):
-    with service(tmp_path_factory.mktemp("metrics")) as found:
+    with service(tmp_path_factory.mktemp("metrics"), more=DNS) as found:
         found.all_ready()
         (found.root / "more.txt").write_text("more")
         wait_until(lambda: "sync_seconds_bucket" in scrape(found))
@@ -74,6 +85,11 @@ def test_promtool_finds_the_text_well_formed(running: Service) -> None:
     ours = [line for line in run.stderr.splitlines() + run.stdout.splitlines() if "lockstep_" in line]
     assert run.returncode in (0, 3), run.stderr
     assert not ours, ours
+
+
+def test_records_and_operations_are_counted(running: Service) -> None:
+    wait_until(lambda: 'lockstep_dns_records{line="default",service="www"} 1.0' in scrape(running))
+    assert 'lockstep_dns_operations_total{action="' in scrape(running)
 
 
 def test_one_of_four_states_is_one(running: Service) -> None:
