@@ -14,19 +14,23 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.address_book import AddressBook
+from app.adoption import Adoptions
 from app.canaries import Roll
 from app.config import Config
 from app.config.schema.nodes import NodeConfig
 from app.config.values import values_of
 from app.cutoff import CutOff
+from app.freeze import Freeze
 from app.holddowns import HoldDowns
+from app.node_facts import Knowledge
 from app.noderail import NodeRail
+from app.pass_news import PassNews
 from app.passes import PlannedHold, ProviderThread, Request
 from app.record_views import held_sets, lines_view, operation_view, service_of, standing
 from app.stores.records import RecordStore
 from app.views import Json, Published
 from dns.core.guard import Context
-from dns.core.model import Address, DesiredSet, NodeFacts, RecordKey, Service
+from dns.core.model import DesiredSet, NodeFacts, RecordKey, Service
 from dns.core.ownership import remark_of
 from dns.core.published import accounts, why_unpublished
 from dns.errors import DnsError
@@ -35,17 +39,14 @@ from dns.ledger import HistoryEntry, LedgerUnavailableError
 from dns.planner import Planned
 from dns.providers import make_provider
 from dns.providers.port import Provider, Wiring
-from sync.core.model import Flip, State
+from sync.core.model import Flip
 from sync.engine import Engine
 from sync.field import Fitness, Listener
-from sync.node import Node
 
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 120.0
-FROZEN, ADOPTED, CUT_OFF = "frozen", "adopted", "cut-off-since"
-UNKNOWN = Fitness(None, "is not known yet")
-NOT_READ = "the database could not be read at the start, so nobody knows whether a person froze the records"
+CUT_OFF = "cut-off-since"
 
 
 class Reconciler(Listener):
@@ -67,19 +68,16 @@ class Reconciler(Listener):
         self._remark, self._at_once, self._clock = remark_of(installation), at_once, clock
         self._started_at = clock()
         self._started = False
-        self._lock = threading.Lock()  # owns _frozen, _adopted, _threads, _broken, _told, _lines, _arriving
-        self._frozen: str | None = None  # None: not read yet
-        self._adopted: set[str] | None = None
+        self._lock = threading.Lock()  # owns _config, _threads and _broken
         self._threads: dict[str, ProviderThread] = {}
         self._broken: dict[str, str] = {}  # provider → why it cannot be used
-        self._told: dict[str, str] = {}  # zone at provider → what was told of it last
-        self._lines: Mapping[str, tuple[str, ...]] = {}
-        self._arriving: set[str] = set()  # nodes whose first resync since the start has not ended yet
         self._holddowns = HoldDowns(store, clock)
         self._roll = Roll()
         self._cutoff = CutOff(self._roll, self._tell_cut_off, clock)
         self._rail = NodeRail(store, self._tell_rail)
-        self.counts: Counter[tuple[str, ...]] = Counter()
+        self._knowledge = Knowledge(engine, book, self._holddowns, self._rail)
+        self._adoptions, self._freeze = Adoptions(store), Freeze(store)
+        self._news = PassNews(self._emit)
         self.lost = threading.Event()  # set when this supervisor must not write any more
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -94,14 +92,9 @@ class Reconciler(Listener):
             log.warning("hold-downs of before the start are not known: %s", error)
         self._rail.load()
         self.set_nodes(nodes)
-        with self._lock:
-            self._arriving = {
-                name
-                for name, node in dict(self._engine.field.nodes).items()
-                if _is_arriving(node) and not self._holddowns.has_left(name)
-            }
+        self._knowledge.begin()
         self._started = True
-        self._remember(self._engine.field.fitness())
+        self._knowledge.remember(self._engine.field.fitness())
         self._start_threads({})
 
     def stop(self) -> None:
@@ -109,9 +102,16 @@ class Reconciler(Listener):
         for thread in self._end_threads().values():
             thread.join()
         if self._at_once:
-            self._save(CUT_OFF, self._cutoff.since)
+            self._keep_isolation()
         self._holddowns.stop()
         self._roll.close()
+
+    def _keep_isolation(self) -> None:
+        """For the next one-off command; a service asks anew."""
+        try:
+            self.store.save_fact(CUT_OFF, self._cutoff.since)
+        except LedgerUnavailableError as error:
+            log.warning("since when nobody has answered is not kept: %s", error)
 
     def pause(self) -> Mapping[str, ProviderThread]:
         """Ends the passes between two operations; ``configure`` takes what this answers, and goes on."""
@@ -124,15 +124,12 @@ class Reconciler(Listener):
         with self._lock:
             self._config = config
         self.set_nodes(nodes)
-        self._forget_adoptions(config)
+        self._adoptions.forget_all_but([s.name for s in config.dns.services if s.adopt])
         self._start_threads(before)
 
     def set_nodes(self, nodes: Iterable[NodeConfig]) -> None:
         """Takes the list of nodes, before the engine does: what is gone must not look like an order."""
-        lines = {node.name: tuple(node.lines) for node in nodes}
-        with self._lock:
-            self._lines = lines
-        self._rail.take(lines)
+        self._knowledge.set_nodes(nodes)
 
     def _start_threads(self, before: Mapping[str, ProviderThread]) -> None:
         config = self._config
@@ -219,19 +216,13 @@ class Reconciler(Listener):
     def fitness(self, changed: Mapping[str, Fitness]) -> None:
         """From the engine's thread: notes it and wakes the providers' threads."""
         if self._started:  # ``start`` asks for what was said before
-            self._remember(changed)
+            self._knowledge.remember(changed)
             self.wake()
 
     def flip(self, flip: Flip) -> None:
         """Likewise; a node that leaves its first recovery is known from then on."""
-        with self._lock:
-            if flip.node not in self._arriving:
-                return
-            self._arriving.discard(flip.node)
-        known = self._engine.field.fitness().get(flip.node, UNKNOWN)
-        if flip.new is not State.READY and known.fit is not None:
-            self._remember({flip.node: known})
-        self.wake()
+        if self._started and self._knowledge.flipped(flip):
+            self.wake()
 
     def wake(self) -> None:
         """Every provider's thread makes a pass soon."""
@@ -240,69 +231,27 @@ class Reconciler(Listener):
         for thread in threads:
             thread.wake()
 
-    def _remember(self, changed: Mapping[str, Fitness]) -> None:
-        for name, fitness in changed.items():
-            known = self._judged(name, fitness)
-            if known.fit is not None:
-                self._holddowns.note(name, known.fit)
-
     # ── facts ────────────────────────────────────────────────────────────────────────────────────────────
 
     def facts(self) -> list[NodeFacts]:
         """What is known of every node at this moment. Never waits."""
-        fitness = self._engine.field.fitness()
-        nodes = dict(self._engine.field.nodes)
-        with self._lock:
-            lines, enough = self._lines, self._config.dns.hold_down_seconds
-        found = []
-        for name, node in nodes.items():
-            known = self._judged(name, fitness.get(name, UNKNOWN))
-            if known.fit and (waits := self._holddowns.waits(name, enough)):
-                known = Fitness(None, waiting_sentence(*waits[:2]))
-            addresses, heard = self._book.addresses(name)
-            if known.fit is not False:
-                addresses = tuple(self._held_down(name, address, enough) for address in addresses)
-            found.append(
-                NodeFacts(name, known.fit, known.reason, node.drained, lines.get(name, ()), addresses, heard)
-            )
-        gone = sorted(self._rail.gone - nodes.keys())
-        return found + [NodeFacts(name, None, GONE, addresses_known=False) for name in gone]
-
-    def _judged(self, name: str, fitness: Fitness) -> Fitness:
-        """The first resync after a start is no evidence against a node: it did not leave anything (promise 3)."""
-        if fitness.fit is False and name in self._arriving:
-            node = self._engine.field.nodes.get(name)
-            if node is not None and node.state is State.RECOVERY:
-                return Fitness(None, "is being resynced after the start, and not proven yet")
-        return fitness
-
-    def _held_down(self, node: str, address: Address, first_seconds: float) -> Address:
-        """An address that came back after its own probes had failed waits as a node does."""
-        waits = (
-            self._holddowns.waits(address_key(node, address.value), first_seconds) if address.fit else None
-        )
-        if waits is None:
-            return address
-        why = waiting_sentence(*waits[:2])
-        return Address(address.value, address.lines, None, why, address.shared)
+        return self._knowledge.facts(self._config.dns.hold_down_seconds)
 
     def address_probed(self, node: str, address: str, good: bool) -> None:
         """An address's own probes said something new."""
-        self._holddowns.note(address_key(node, address), good)
+        self._knowledge.address_probed(node, address, good)
 
     def context(self, planned: Planned, request: Request, *, asks: bool = True) -> Context:
         """What the guard must know besides the plan; asks whether we are cut off where that matters."""
-        config, facts = self._config, [node for node in planned.facts if node.reason is not GONE]
-        fitness = self._engine.field.fitness()
-        known = [n for n in facts if self._judged(n.name, fitness.get(n.name, UNKNOWN)).fit is not None]
+        known, of_all = self._knowledge.known(planned.facts)
         no_hold = self._at_once or request.proven
         return Context(
             frozen=TAKEN_OVER if self.lost.is_set() else self.frozen_by_person(),
             cut_off=self._ask_cut_off(planned) if asks else self._cutoff.reason,
-            startup_hold_seconds=0.0 if no_hold else config.dns.startup_hold_seconds,
+            startup_hold_seconds=0.0 if no_hold else self._config.dns.startup_hold_seconds,
             seconds_since_start=self._clock() - self._started_at,
-            known_nodes=len(known),
-            all_nodes=len(facts),
+            known_nodes=known,
+            all_nodes=of_all,
             confirmed=request.confirmed,
         )
 
@@ -332,7 +281,7 @@ class Reconciler(Listener):
 
     def interrupted(self) -> bool:
         """Whether operations must stop right now."""
-        return bool(self._frozen) or self.lost.is_set() or self.is_cut_off()
+        return self._freeze.is_set or self.lost.is_set() or self.is_cut_off()
 
     def must_not_write(self) -> bool:
         """Another supervisor has taken over."""
@@ -349,49 +298,11 @@ class Reconciler(Listener):
 
     def to_adopt(self, services: Sequence[Service]) -> frozenset[str]:
         """The services with ``adopt: true`` that have not taken over yet: once means once, over restarts too."""
-        wanted = {s.name for s in services if s.adopt}
-        if not wanted or (done := self._adoptions()) is None:
-            return frozenset()
-        return frozenset(wanted - done)
+        return self._adoptions.still_to_do([s.name for s in services if s.adopt])
 
     def adopted(self, services: Collection[str]) -> None:
         """These have taken over what stood."""
-        done = self._adoptions()
-        if done is None or set(services) <= done:
-            return
-        with self._lock:
-            self._adopted = done | set(services)
-            stored = sorted(self._adopted)
-        self._save(ADOPTED, stored)
-
-    def _adoptions(self) -> set[str] | None:
-        """The services that have taken over; None while nobody can tell."""
-        with self._lock:
-            if self._adopted is not None:
-                return self._adopted
-        try:
-            stored = set(self.store.fact(ADOPTED, []))
-        except LedgerUnavailableError:
-            return None
-        with self._lock:
-            self._adopted = stored
-        return stored
-
-    def _forget_adoptions(self, config: Config) -> None:
-        """A service that does not ask for it any more may ask again later."""
-        asking = {s.name for s in config.dns.services if s.adopt}
-        done = self._adoptions()
-        if done is None or done <= asking:
-            return
-        with self._lock:
-            self._adopted = done & asking
-        self._save(ADOPTED, sorted(done & asking))
-
-    def _save(self, name: str, value: object) -> None:
-        try:
-            self.store.save_fact(name, value)
-        except LedgerUnavailableError as error:
-            log.warning("%s is kept in memory only: %s", name, error)
+        self._adoptions.note(services)
 
     # ── results ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -399,48 +310,14 @@ class Reconciler(Listener):
         self.store.note(entry)
 
     def note_pass(self, provider: str, before: Pass | None, result: Pass) -> None:
-        """Counts and tells what came of a pass; what lasts is told once, and once when it is over."""
+        """Counts and tells what came of a pass."""
         self.store.write_waiting()
-        for entry in result.entries:
-            self._tell_operation(provider, entry)
-        for key, sentence in result.drift.items():
-            if before is None or before.drift.get(key) != sentence:
-                self._emit(sentence, "warning", provider=provider, name=key.name, line=key.line)
-        for key in result.adopted:
-            self._emit(f"{key} was taken over as it stands", provider=provider, name=key.name, line=key.line)
-        if result.error is not None:
-            self.counts["errors", provider, result.error.code] += 1
-        self._tell_standing(f"{result.zone.zone} at {provider}", result)
+        self._news.take(provider, before, result, known=self._is_short(result))
 
-    def _tell_operation(self, provider: str, entry: HistoryEntry) -> None:
-        self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
-        if not entry.ok:
-            self.counts["errors", provider, entry.code] += 1
-        text = (
-            f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
-        )
-        self._emit(
-            f"{text}: {entry.reason if entry.ok else f'failed: {entry.answer}'}",
-            "info" if entry.ok else "error",
-            service=entry.service,
-            provider=provider,
-            name=entry.key.name,
-            type=entry.key.type,
-            line=entry.key.line,
-            values=list(entry.values),
-            old_values=list(entry.old_values),
-            reason=entry.reason,
-        )
-
-    def _tell_standing(self, about: str, result: Pass) -> None:
-        new = "" if self._is_short(result) else standing(result)
-        with self._lock:
-            old = self._told.get(about, "")
-            self._told[about] = new
-        if new and _without_numbers(new) != _without_numbers(old):
-            self._emit(f"{about}: {new}", "error", held=bool(result.held or result.sets_held), about=about)
-        elif old and not new:
-            self._emit(f"{about} is all right again", about=about)
+    @property
+    def counts(self) -> Counter[tuple[str, ...]]:
+        """See PassNews."""
+        return self._news.counts
 
     def _is_short(self, result: Pass) -> bool:
         """Whether it is held by the start only, which ends by itself, or by what was told of already."""
@@ -541,32 +418,21 @@ class Reconciler(Listener):
 
     def frozen_by_person(self) -> str:
         """Why a person froze the records, empty when nobody did; also when that cannot be known."""
-        with self._lock:
-            if self._frozen is not None:
-                return self._frozen
-        try:
-            stored = str(self.store.fact(FROZEN, "") or "")
-        except LedgerUnavailableError:
-            return NOT_READ
-        with self._lock:
-            if self._frozen is None:
-                self._frozen = stored
-            return self._frozen
+        return self._freeze.reason
 
     def freeze(self, reason: str) -> None:
         """Nothing is written until ``unfreeze``, over restarts too. Raises LedgerUnavailableError: not over those."""
-        with self._lock:
-            self._frozen = reason or "no reason given"
-        self._emit(f"frozen: {self._frozen}", "warning", about="frozen by a person")
-        self.store.save_fact(FROZEN, self._frozen)
+        reason = reason or "no reason given"
+        self._emit(f"frozen: {reason}", "warning", about="frozen by a person")
+        self._freeze.set(reason)
 
     def unfreeze(self) -> None:
         """Goes on writing. Raises LedgerUnavailableError: then the next start finds it frozen again."""
-        with self._lock:
-            self._frozen = ""
         self._emit("unfrozen", about="frozen by a person")
-        self.wake()
-        self.store.save_fact(FROZEN, "")
+        try:
+            self._freeze.lift()
+        finally:
+            self.wake()
 
     def plan(self) -> Json:
         """What would be done now, of every provider, and what is held."""
@@ -609,12 +475,7 @@ class Reconciler(Listener):
 
     def waiting(self) -> dict[str, str]:
         """The nodes that are fit and wait for the end of their hold-down, with the sentence that says so."""
-        first = self._config.dns.hold_down_seconds
-        found = {}
-        for name, known in self._engine.field.fitness().items():
-            if known.fit and (waits := self._holddowns.waits(name, first)):
-                found[name] = waiting_sentence(*waits[:2])
-        return found
+        return self._knowledge.waiting(self._config.dns.hold_down_seconds)
 
     def _ask_all(self, like: Request) -> list[Any]:
         with self._lock:
@@ -634,23 +495,3 @@ class Reconciler(Listener):
 
 
 TAKEN_OVER = "another supervisor has taken over"
-GONE = "is gone from the configuration with over half of the others"
-
-
-def _is_arriving(node: Node) -> bool:
-    return node.at_start and not node.parked and node.state is State.RECOVERY and node.cursor is None
-
-
-def waiting_sentence(since: float, wait_seconds: float) -> str:
-    """Why a node that is fit is not published yet; the same sentence for as long as it waits."""
-    at = time.strftime("%H:%M:%S", time.localtime(since))
-    return f"is back since {at} and is published again after {wait_seconds:.0f} s without a break"
-
-
-def address_key(node: str, address: str) -> str:
-    """An address's name among the hold-downs; a node's name holds no blank."""
-    return f"{node} {address}"
-
-
-def _without_numbers(text: str) -> str:
-    return "".join(c for c in text if not c.isdigit())

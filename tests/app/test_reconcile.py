@@ -247,7 +247,7 @@ def test_a_reload_while_a_pass_runs_lets_the_operation_end_and_no_two_write_at_o
 def test_a_drained_node_goes_at_once_and_an_undrained_one_comes_back_at_once(running: DnsStand) -> None:
     running.supervisor.operations.drain("a", True)
     until(lambda: running.zone_values() == all_addresses(running, "bc"), "a is drained", 2)
-    assert running.supervisor.operations.publications()["a"].reason == "drained"
+    until(lambda: running.supervisor.operations.publications()["a"].reason == "drained", "and it is shown")
     running.supervisor.operations.drain("a", False)
     until(lambda: running.zone_values() == all_addresses(running), "a is undrained", 2)
 

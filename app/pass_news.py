@@ -1,0 +1,78 @@
+"""Counts and tells what came of passes: every operation, and what lasts once, with its end. It changes nothing."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from typing import Protocol
+
+from app.record_views import standing
+from dns.executor import Pass
+from dns.ledger import HistoryEntry
+
+
+class Emit(Protocol):
+    """Writes a line of the timeline."""
+
+    def __call__(self, message: str, severity: str = "info", kind: str = "dns", **facts: object) -> None: ...
+
+
+class PassNews:
+    """``counts``: ("operations", provider, action, result) and ("errors", provider, code)."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self._lock = threading.Lock()  # owns _told
+        self._told: dict[str, str] = {}  # zone at provider → what was told of it last
+
+    def take(self, provider: str, before: Pass | None, result: Pass, *, known: bool) -> None:
+        """``known``: what holds the whole zone ends by itself, or was told of already."""
+        for entry in result.entries:
+            self._operation(provider, entry)
+        for key, sentence in result.drift.items():
+            if before is None or before.drift.get(key) != sentence:
+                self._emit(sentence, "warning", provider=provider, name=key.name, line=key.line)
+        for key in result.adopted:
+            self._emit(f"{key} was taken over as it stands", provider=provider, name=key.name, line=key.line)
+        if result.error is not None:
+            self.counts["errors", provider, result.error.code] += 1
+        self._standing(f"{result.zone.zone} at {provider}", result, "" if known else standing(result))
+
+    def _operation(self, provider: str, entry: HistoryEntry) -> None:
+        self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
+        if not entry.ok:
+            self.counts["errors", provider, entry.code] += 1
+        text = (
+            f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
+        )
+        self._emit(
+            f"{text}: {entry.reason if entry.ok else f'failed: {entry.answer}'}",
+            "info" if entry.ok else "error",
+            service=entry.service,
+            provider=provider,
+            name=entry.key.name,
+            type=entry.key.type,
+            line=entry.key.line,
+            values=list(entry.values),
+            old_values=list(entry.old_values),
+            reason=entry.reason,
+        )
+
+    def _standing(self, about: str, result: Pass, new: str) -> None:
+        with self._lock:
+            old = self._told.get(about, "")
+            self._told[about] = new
+        if new and _without_seconds(new) != _without_seconds(old):
+            self._emit(f"{about}: {new}", "error", held=bool(result.held or result.sets_held), about=about)
+        elif old and not new:
+            self._emit(f"{about} is all right again", about=about)
+
+
+_SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
+
+
+def _without_seconds(text: str) -> str:
+    """How many seconds are left makes no news."""
+    return _SECONDS.sub("", text)
