@@ -49,6 +49,7 @@ class Storm:
     away: dict[str, str] = field(default_factory=dict)
     did: list[str] = field(default_factory=list)
     overflows: int = 0
+    settled_at: tuple[float, int] | None = None
 
     # ── the service ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -202,7 +203,16 @@ class Storm:
             self.node_comes(name)
 
     def is_settled(self) -> bool:
+        """Whether all is alike and at head, and was so already in an earlier status: one may be from before."""
         status = self.status()
+        if not self._looks_settled(status):
+            self.settled_at = None
+            return False
+        if self.settled_at is None or status["head"] != self.settled_at[1]:
+            self.settled_at = (status["at"], status["head"])
+        return bool(status["at"] > self.settled_at[0])
+
+    def _looks_settled(self, status: dict[str, Any]) -> bool:
         if not status or not status["accepting"] or status["pending"] or status["held"]:
             if status and status["fault"]:
                 (self.folder / "accept").touch()
