@@ -10,12 +10,13 @@ import threading
 from types import FrameType
 
 import waitress
+import waitress.server
 from flask import Flask
 
 from app.config import Config, ConfigError, secrets_of
 from app.installation import Installation
 from app.logs import configure as configure_logs
-from app.supervisor import Supervisor
+from app.supervisor import CannotStart, Supervisor
 from app.systemd import Heart, Notifier
 from app.version import VERSION
 from app.web.proxy import behind_proxy
@@ -40,10 +41,7 @@ def serve(app: Flask) -> None:
     ending = _Ending()
     supervisor.start()
     try:
-        server = waitress.create_server(
-            behind_proxy(app, config.web.trusted_proxy),
-            **web_options(config),
-        )
+        server = listening(app, config)
         web = threading.Thread(target=server.run, name="web", daemon=True)
         web.start()
         log.info("lockstep %s serves http://%s:%d", VERSION, config.web.host, config.web.port)
@@ -61,6 +59,17 @@ def serve(app: Flask) -> None:
         installation.supervisor = None
     if supervisor.lost.is_set():
         sys.exit(4)
+
+
+def listening(app: Flask, config: Config) -> waitress.server.BaseWSGIServer:
+    """The HTTP server on its port. Raises CannotStart when the address cannot be had."""
+    try:
+        return waitress.create_server(behind_proxy(app, config.web.trusted_proxy), **web_options(config))
+    except OSError as error:
+        raise CannotStart(
+            f"web: cannot listen on {config.web.host}:{config.web.port} ({error.strerror}): end the program that "
+            "does, or change web.host and web.port"
+        ) from error
 
 
 def web_options(config: Config) -> dict[str, object]:
