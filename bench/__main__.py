@@ -6,6 +6,7 @@ Every figure is a ratio taken in one run, ours and the baseline in turns on the 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ NAMES = ("one-file", "burst", "resync", "idle", "restart", "crash", "death", "dn
 def main() -> int:
     """0: all limits kept; 1: some were not."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # ends what was started
     began = datetime.now(UTC)
     machine_facts = machine.facts()
     figures: list[Figure] = []
