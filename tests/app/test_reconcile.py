@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import app.reconcile
+import dns.providers
 from dns.core.model import Observed, Operation
 from dns.errors import RefusedError, UnavailableError
 from dns.providers.port import Answer, Provider
@@ -62,7 +63,7 @@ class Counting:
 def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Counting]:
     """The provider of the latest start or reload."""
     made: list[Counting] = []
-    real = app.reconcile.make_provider
+    real = dns.providers.make_provider
 
     def make(*args: Any) -> Any:
         made.append(Counting(real(*args)))
