@@ -71,11 +71,11 @@ def test_the_overview_of_300_nodes_is_fast(crowded: Service) -> None:
     client = crowded.client
     took = []
     for _ in range(15):
-        began = time.process_time(), time.monotonic()
+        began = time.thread_time()  # the work, not what else the machine does meanwhile
         assert client.get("/").status_code == 200
-        took.append(time.monotonic() - began[1])
+        took.append(time.thread_time() - began)
         time.sleep(0.25)  # longer than the status is remembered
-    assert statistics.median(took) < 0.15, took  # 50 ms on a quiet machine
+    assert statistics.median(took) < 0.05, took
 
 
 def test_who_has_the_page_already_is_told_so_in_few_bytes(tmp_path: Path) -> None:
