@@ -43,8 +43,13 @@ class Knowledge:
         """Takes the list of nodes, before the engine does: what is gone must not look like an order."""
         lines = {node.name: tuple(node.lines) for node in nodes}
         with self._lock:
-            self._lines = lines
+            had = dict(self._lines)
+        before = self._rail.gone
         self._rail.take(lines)
+        with self._lock:
+            # One that was gone with the others comes back through a full resync, which is no evidence against it.
+            self._arriving |= before & lines.keys()
+            self._lines = {**had, **lines} if self._rail.gone else lines
 
     def remember(self, changed: Mapping[str, Fitness]) -> None:
         """Notes who leaves and who returns."""
@@ -85,7 +90,9 @@ class Knowledge:
                 NodeFacts(name, known.fit, known.reason, node.drained, lines.get(name, ()), addresses, heard)
             )
         gone = sorted(self._rail.gone - nodes.keys())
-        return found + [NodeFacts(name, None, GONE, addresses_known=False) for name in gone]
+        return found + [
+            NodeFacts(name, None, GONE, lines=lines.get(name, ()), addresses_known=False) for name in gone
+        ]
 
     def known(self, facts: Iterable[NodeFacts]) -> tuple[int, int]:
         """How many of these nodes have been judged since the start, of how many; a hold-down is no doubt."""

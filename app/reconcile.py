@@ -253,6 +253,7 @@ class Reconciler(Listener):
             known_nodes=known,
             all_nodes=of_all,
             confirmed=request.confirmed,
+            nodes_gone=self._rail.sentence,
         )
 
     def _ask_cut_off(self, planned: Planned) -> str:

@@ -108,6 +108,7 @@ class Executor:
                 adopted=so_far.adopted + planned.adopted,
             )
             around = context(planned) if planned.plan else Context()
+            around = replace(around, falls_back=self.provider.capabilities(zone).line_fallback_to_default)
             verdict = guard(planned.plan, completed(around, planned, services))
             if isinstance(verdict, Hold):
                 return replace(

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dns.core.diff import UNCLAIMED
-from dns.core.model import Action, Operation, Plan, RecordKey
+from dns.core.model import Action, Plan, RecordKey
 
 NO_NODES = (
     "there is not one node: an empty list is a fault, not an order; `flask dns apply --yes` overrules it"
@@ -42,6 +42,8 @@ class Context:
     - `frozen`: why a person froze the records, empty when nobody did; `cut_off`: the same for isolation.
     - `known_nodes` of `all_nodes` have been judged since the start, `seconds_since_start` ago.
     - `configured_names`: the full names that some service of the configuration claims in this zone.
+    - `nodes_gone`: why the list of nodes is not believed now, empty when it is; `falls_back`: an asker on a line
+      without records is answered from default, so a line's own records may go without leaving anybody alone.
     - `confirmed`: a person has said yes to this very plan (`apply --yes`, or the page).
     - `evidence`: set by set, the plan's withdrawals that follow from what is known of nodes
       (`DesiredSet.against`).
@@ -55,6 +57,8 @@ class Context:
     all_nodes: int = 0
     configured_names: frozenset[str] = frozenset()
     confirmed: bool = False
+    nodes_gone: str = ""
+    falls_back: bool = True
     evidence: Mapping[RecordKey, frozenset[str]] = field(default_factory=dict)
     no_nodes: bool = False
     answering: int = 0
@@ -110,25 +114,30 @@ def _still_starting(context: Context) -> str:
 
 
 def _without_orphans(plan: Plan, context: Context) -> Plan:
-    """The plan without the sets of names that the configuration no longer has."""
-    orphans = {
-        o.key
-        for o in plan.operations
-        if o.action is Action.REMOVE and _is_orphan(o, context.configured_names)
-    }
-    if not orphans:
-        return plan
+    """The plan without the sets that nobody claims any more and whose end no person has agreed to."""
     held = dict(plan.held)
-    for key in orphans:
-        held[key] = (
-            f"no service of the configuration answers {key.name} any more; "
-            "`flask dns apply --yes` withdraws what stands, adding the service again keeps it"
+    for operation in plan.operations:
+        if operation.action is Action.REMOVE and operation.reason == UNCLAIMED:
+            why = _why_kept(operation.key, context)
+            if why:
+                held[operation.key] = f"{why}; `flask dns apply --yes` withdraws what stands"
+    if len(held) == len(plan.held):
+        return plan
+    return replace(plan, operations=tuple(o for o in plan.operations if o.key not in held), held=held)
+
+
+def _why_kept(key: RecordKey, context: Context) -> str:
+    """Why a set that no service claims stays all the same, empty when it may go by itself."""
+    if key.name not in context.configured_names:
+        return f"no service of the configuration answers {key.name} any more, adding it again keeps this"
+    if context.nodes_gone:
+        return context.nodes_gone
+    if not context.falls_back:
+        return (
+            f"no service claims the line {key.line} of {key.name} any more, "
+            "and its askers would be left without an answer"
         )
-    return replace(plan, operations=tuple(o for o in plan.operations if o.key not in orphans), held=held)
-
-
-def _is_orphan(operation: Operation, configured_names: frozenset[str]) -> bool:
-    return operation.reason == UNCLAIMED and operation.key.name not in configured_names
+    return ""
 
 
 def _too_much(plan: Plan, context: Context) -> str:

@@ -122,25 +122,25 @@ class Flip:
 class Outcome(StrEnum):
     """What an rsync run's end means for the node; see sync/core/outcome.py for the table."""
 
-    DONE = "done"                  # 0: everything named was carried
-    PARTIAL = "partial"            # 23: some paths failed
-    VANISHED = "vanished"          # 24 (or 23 with only vanished paths): the source changed meanwhile
-    NO_SPACE = "no_space"          # 11 with "No space left": the batch was aborted
-    UNREACHABLE = "unreachable"    # 10, 30, 35, 255 …: a failed observation
-    BUSY = "busy"                  # 5 with "max connections": try again quickly
-    BROKEN = "broken"              # 12 to 16, 21, 22: stream or memory; try again, and look at the node
+    DONE = "done"  # 0: everything named was carried
+    PARTIAL = "partial"  # 23: some paths failed
+    VANISHED = "vanished"  # 24 (or 23 with only vanished paths): the source changed meanwhile
+    NO_SPACE = "no_space"  # 11 with "No space left": the batch was aborted
+    UNREACHABLE = "unreachable"  # 10, 30, 35, 255 …: a failed observation
+    BUSY = "busy"  # 5 with "max connections": try again quickly
+    BROKEN = "broken"  # 12 to 16, 21, 22: stream or memory; try again, and look at the node
     CONFIGURATION = "configuration"  # 1, 2, 4, 5, 127 …: somebody must mend something; try again slowly
-    KILLED = "killed"              # 20, 137, or ended by us: queue it again
+    KILLED = "killed"  # 20, 137, or ended by us: queue it again
 
 
 class Form(StrEnum):
     """What one rsync run carries; the argv of each is in sync/core/args.py."""
 
-    FILES = "files"            # the listed paths as they are now; none of them is deleted
-    GONE = "gone"              # the listed paths, which the source lacks, are deleted on the node
-    SUBTREES = "subtrees"      # the listed directories with everything below; deletes what the source lacks there
+    FILES = "files"  # the listed paths as they are now; none of them is deleted
+    GONE = "gone"  # the listed paths, which the source lacks, are deleted on the node
+    SUBTREES = "subtrees"  # the listed directories with everything below; deletes what the source lacks there
     EVERYTHING = "everything"  # a full resync
-    AUDIT = "audit"            # a dry-run comparison by metadata
+    AUDIT = "audit"  # a dry-run comparison by metadata
     DEEP_AUDIT = "deep_audit"  # the same with checksums
 
 
@@ -154,11 +154,11 @@ class Destination:
 
     node: str
     host: str
-    transport: str = "daemon"        # daemon | ssh
-    module: str = "content"          # for ssh: with ssh_path as the remote folder
+    transport: str = "daemon"  # daemon | ssh
+    module: str = "content"  # for ssh: with ssh_path as the remote folder
     port: int = 873
     user: str | None = None
-    password: str | None = None      # handed over in the environment (RSYNC_PASSWORD), never in argv
+    password: str | None = None  # handed over in the environment (RSYNC_PASSWORD), never in argv
     bwlimit: str | None = None
     ssh_user: str | None = None
     ssh_port: int = 22

@@ -32,8 +32,12 @@ def test_eight_nodes_that_die_and_return_are_few_mails_and_no_incident_is_forgot
                 daemon.start()
             wait_until(lambda: all(n.state is State.READY for n in nodes.values()), 90, "all back")
             alerts = running.supervisor.alerting.alerts
-            wait_until(lambda: all(a.condition is not Condition.DEAD for a in alerts.alerts), 60, "every death over")
-            wait_until(lambda: named(box, "over", nodes) == set(nodes), 60, f"every end told: {subjects(box)}")
+            wait_until(
+                lambda: all(a.condition is not Condition.DEAD for a in alerts.alerts), 60, "every death over"
+            )
+            wait_until(
+                lambda: named(box, "over", nodes) == set(nodes), 60, f"every end told: {subjects(box)}"
+            )
             assert len(box.mails) <= 8, subjects(box)
 
 

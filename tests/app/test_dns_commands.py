@@ -94,7 +94,12 @@ def test_plan_says_by_its_exit_status_whether_changes_are_due(stand: DnsStand, s
     shell.until(lambda: stand.zone_values() == hosts(stand, "bc"), "a goes")
     history = shell.run("dns", "history").stdout
     assert "node a is in" in history
-    nodes = {node["name"]: node for node in shell.json("nodes", "list")["nodes"]}
+
+    def listed() -> dict[str, dict[str, object]]:
+        return {node["name"]: node for node in shell.json("nodes", "list")["nodes"]}
+
+    shell.until(lambda: not listed()["a"]["published"], "the list says so too")
+    nodes = listed()
     assert nodes["b"]["published"]
     assert nodes["b"]["addresses"] == [stand.address("b")]
     assert "is in" in nodes["a"]["unpublished_reason"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,3 +239,21 @@ def test_a_set_that_was_not_read_is_not_adopted() -> None:
 def test_the_remark_is_short_and_plain() -> None:
     assert len(remark_of("x" * 100)) == 50
     assert remark_of("b7f3").replace("-", "").isalnum()
+
+
+def test_a_line_that_nobody_claims_any_more_stays_where_its_askers_would_be_left_alone() -> None:
+    plan = Plan(KEY, (removal("www", UNCLAIMED),))
+    around = Context(configured_names=names("www"), falls_back=False)
+    verdict = guard(plan, around)
+    assert isinstance(verdict, Apply)
+    assert not verdict.plan.operations
+    assert "without an answer" in "".join(verdict.plan.held.values())
+    agreed = guard(plan, replace(around, confirmed=True))
+    assert agreed.plan.operations == plan.operations
+
+
+def test_nothing_unclaimed_goes_while_the_list_of_nodes_is_not_believed() -> None:
+    plan = Plan(KEY, (removal("www", UNCLAIMED),))
+    verdict = guard(plan, Context(configured_names=names("www"), nodes_gone="2 of 3 nodes are gone at once"))
+    assert not verdict.plan.operations
+    assert "2 of 3" in "".join(verdict.plan.held.values())
