@@ -122,15 +122,19 @@ class Service:
         raise TimeoutError(f"not within {seconds} s: {what}; {lacking[:3]}")
 
     def wait_in_sync(self, seconds: float) -> float:
-        """When every node was in sync and at head."""
+        """When the tree was compared, and every node in sync and at head."""
 
         def all_there(status: Json) -> bool:
             nodes = status["nodes"]
-            return len(nodes) == len(self.nodes) and all(
-                n["in_sync"] and n["cursor"] == status["head"] for n in nodes
-            )
+            fit = (n["in_sync"] and n["cursor"] == status["head"] for n in nodes)
+            return len(nodes) == len(self.nodes) and all(fit) and self.has_compared()
 
         return self.wait(all_there, seconds, "every node in sync")
+
+    def has_compared(self) -> bool:
+        """Whether the first scan after the newest start has ended: before that a renewed proof says little."""
+        said = self.rows("SELECT message FROM event WHERE kind = 'start' ORDER BY id DESC LIMIT 1")
+        return bool(said) and "compared in" in said[0][0]
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Reads the service's database."""
