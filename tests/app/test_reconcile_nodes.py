@@ -109,7 +109,7 @@ def test_an_address_of_two_nodes_stands_while_both_are_fit_and_a_shared_one_whil
     stand.nodes = {"a": both % ", shared: true", "b": both % ", shared: true", "c": ""}
     stand.reload()
     until(lambda: stand.zone_values() == ["127.0.0.43", "127.0.0.77"], "b is enough")
-    assert "b" in stand.published()
+    until(lambda: "b" in stand.published(), "b is published")
 
 
 @pytest.mark.parametrize(
