@@ -30,7 +30,7 @@ START_SECONDS = 5.0
 
 CONFIG = """\
 # Written by the demo at each start.
-use chroot = no
+use chroot = {chroot}
 munge symlinks = no
 reverse lookup = no
 listen backlog = 128
@@ -138,7 +138,12 @@ def start(name: str, number: int, folder: Path, rsync: str) -> Daemon:
     own = f"127.0.0.{10 + number}"
     host, port = (own, PORT) if free_port(own) is not None else ("127.0.0.1", PORT + number)
     port = free_port(host, port) or free_port(host) or port
-    text = CONFIG.format(folder=folder, user=getpass.getuser(), group=grp.getgrgid(os.getgid()).gr_name)
+    text = CONFIG.format(
+        chroot="yes" if os.getuid() == 0 else "no",
+        folder=folder,
+        user=getpass.getuser(),
+        group=grp.getgrgid(os.getgid()).gr_name,
+    )
     (folder / "rsyncd.conf").write_text(text, encoding="utf-8")
     (folder / "rsyncd.pid").unlink(missing_ok=True)
     command = [

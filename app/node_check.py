@@ -171,7 +171,7 @@ def advice(config: Config, node: NodeConfig) -> str:
 # /etc/rsyncd.conf on {target.host}
 {port}uid = www-data
 gid = www-data
-use chroot = no
+use chroot = yes
 munge symlinks = no
 socket options = TCP_NODELAY
 listen backlog = 128

@@ -135,8 +135,26 @@ def _wait(engine: Engine, rows: dict[str, Row], say: Callable[[Any], None]) -> N
     while not all(row.ended.is_set() for row in rows.values()):
         waiting = next(row for row in rows.values() if not row.ended.is_set())
         waiting.ended.wait(PROGRESS_SECONDS)
+        _end_those_that_wait_for_the_source(engine, rows)
         say({"nodes": progress(engine, rows)})
     say({"nodes": progress(engine, rows)})
+
+
+def _end_those_that_wait_for_the_source(engine: Engine, rows: dict[str, Row]) -> None:
+    """While deletion is stopped no full resync begins, and nobody knows for how long: say so and end."""
+    fault = engine.surveyor.fault if engine.settings.survey.scope.delete else None
+    if fault is None:
+        return
+
+    def look() -> None:
+        for name, row in rows.items():
+            node = engine.field.nodes.get(name)
+            if not row.ended.is_set() and node is not None and node.work is None:
+                node.resync_due = False
+                row.message = f"not synced, deletion is stopped: {fault}"
+                row.ended.set()
+
+    engine.call(look)
 
 
 def progress(engine: Engine, rows: dict[str, Row]) -> list[Json]:

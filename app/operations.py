@@ -137,6 +137,10 @@ class Operations:
         """Asks for full resyncs; with ``accept_deletions`` a person takes the source and its deletions as they are."""
         names = list(names) or list(self.engine.field.nodes)
         self._refuse_unknown(names)
+        survey = self.engine.settings.survey
+        fault = self.engine.surveyor.fault if survey.scope.delete and not accept_deletions else None
+        if fault is not None:
+            raise Refused("source", f"no full resync while deletion is stopped: {fault}")
         refused = self.engine.resync(names, accept_deletions=accept_deletions)
         if refused is not None:
             raise Refused("source", refused)

@@ -28,7 +28,7 @@ class Standing:
         """How often another directory was found at the root: a scan of an earlier one says nothing."""
         self.peak = Peak()
         self.mounts: set[bytes] = set()
-        self._seen_paths: set[bytes] = set()  # configured sub-folders that have been there
+        self._forgiven: set[bytes] = set()  # configured sub-folders whose absence a person has accepted
         self._stored_inode = 0
 
     def restore(self, meta: Meta, scope: Scope, now: float) -> None:
@@ -36,8 +36,6 @@ class Standing:
         self.peak.add(now, meta.files)
         self._stored_inode = meta.root_inode
         self.mounts = {os.fsencode(m) for m in meta.mounts}
-        if meta.scope_paths == tuple(os.fsdecode(p) for p in scope.paths):
-            self._seen_paths = set(scope.paths)
 
     def look(self) -> bool:
         """Looks at the root; whether another directory (or none) stands there than at the last look."""
@@ -61,16 +59,14 @@ class Standing:
         self, now: float, scope: Scope, max_shrink_percent: float, live: int, lacking: int
     ) -> str | None:
         """Why nothing may be deleted. ``live`` paths are known, ``lacking`` of them were not found."""
-        for path in scope.paths:
-            if self._is_directory(path):
-                self._seen_paths.add(path)
+        self._forgiven = {p for p in self._forgiven if not self._is_directory(p)}
         if not lacking:
             self.peak.add(now, live)
             if not self.comparing and self.root is not None:
                 self.expected = self.root  # one that lacks nothing
         self.fault = fault(
             Source(
-                root=self.root,
+                root=self.root if root_identity(self.root_path) is not None else None,
                 expected=self.expected,
                 lacks=lacking,
                 files=live - lacking,
@@ -78,14 +74,14 @@ class Standing:
                 is_empty=self.root is not None and self._is_empty(scope),
                 mounts={m: is_mounted(self.root_path, m) for m in sorted(self.mounts)},
                 missing_paths=tuple(
-                    p for p in scope.paths if p in self._seen_paths and not self._is_directory(p)
+                    p for p in scope.paths if p not in self._forgiven and not self._is_directory(p)
                 ),
             ),
             max_shrink_percent,
         )
         return self.fault
 
-    def accept(self, now: float, files: int) -> str | None:
+    def accept(self, now: float, files: int, scope: Scope) -> str | None:
         """A person takes the source as it is; why that cannot be, or None."""
         self.look()
         if self.root is None:
@@ -93,13 +89,13 @@ class Standing:
         self.expected = self.root
         self.peak.reset(now, files)
         self.mounts = {m for m in self.mounts if is_mounted(self.root_path, m)}
-        self._seen_paths = {p for p in self._seen_paths if self._is_directory(p)}
+        self._forgiven = {p for p in scope.paths if not self._is_directory(p)}
         self.fault = None
         return None
 
     def forget_paths_but(self, paths: tuple[bytes, ...]) -> None:
         """Other sub-folders are configured now."""
-        self._seen_paths &= set(paths)
+        self._forgiven &= set(paths)
 
     def refusal(self) -> str | None:
         """Why no run with deletion may start this moment, or None. From any thread: looks at the root itself."""
@@ -128,7 +124,7 @@ class Standing:
             with os.scandir(self.root_path) as entries:
                 return not any(scope.carries(e.name, e.is_dir(follow_symlinks=False)) for e in entries)
         except OSError:
-            return True
+            return False  # not known: what cannot be read is not empty
 
 
 def is_mounted(root: bytes, path: bytes) -> bool:

@@ -420,7 +420,7 @@ class Surveyor:
 
     def _accept_now(self) -> str | None:
         now = self.clock()
-        refused = self._standing.accept(now, len(self._live) - self._lacking())
+        refused = self._standing.accept(now, len(self._live) - self._lacking(), self.settings.scope)
         if refused is not None:
             return refused
         self._mass = MassDeletion()

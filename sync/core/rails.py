@@ -61,6 +61,9 @@ def fault(source: Source, max_shrink_percent: float) -> str | None:
     accept = "put it right, or confirm with: flask nodes resync --accept-deletions"
     if source.root is None:
         return "the publish directory is missing or is no directory: mount or restore it"
+    if source.missing_paths:
+        names = ", ".join(p.decode("utf-8", "backslashreplace") for p in source.missing_paths)
+        return f"publish.paths names folders that are not in the publish directory: {names}: correct it, or {accept}"
     if source.is_empty and source.peak > 0:
         return f"the publish directory is empty, it held {source.peak} paths: {accept}"
     if source.expected is not None and source.root != source.expected and source.lacks:
@@ -71,9 +74,6 @@ def fault(source: Source, max_shrink_percent: float) -> str | None:
             return (
                 f"nothing is mounted any more at {name} in the publish directory: mount it again, or {accept}"
             )
-    if source.missing_paths:
-        names = ", ".join(p.decode("utf-8", "backslashreplace") for p in source.missing_paths)
-        return f"configured sub-folders are missing in the publish directory: {names}: {accept}"
     lost = source.peak - source.files
     if lost > SHRINK_FLOOR and lost * 100 > max_shrink_percent * source.peak:
         return f"the publish directory shrank from {source.peak} to {source.files} paths: {accept}"

@@ -202,7 +202,7 @@ def test_only_the_configured_folders_are_carried(stand: Stand) -> None:
     stand.audit()
     assert not stand.notes.said("drift")
     shutil.rmtree(stand.root / "www")
-    wait_until(lambda: "sub-folders are missing" in fault(stand), 10)
+    wait_until(lambda: "publish.paths names folders" in fault(stand), 10)
     stays(a / "www/page.html")
 
 

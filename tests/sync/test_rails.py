@@ -41,7 +41,7 @@ def test_a_sound_source_that_lost_a_few_paths_may_delete() -> None:
         (changed(is_empty=True, files=0), "is empty"),
         (changed(root=Identity(1, 3)), "replaced"),
         (changed(mounts={b"cdn": False}), "nothing is mounted any more at cdn"),
-        (changed(missing_paths=(b"www",)), "sub-folders are missing"),
+        (changed(missing_paths=(b"www",)), "publish.paths names folders"),
         (changed(peak=1000, files=400, lacks=600), "shrank from 1000 to 400"),
     ],
 )

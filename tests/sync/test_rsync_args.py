@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.core.args import Remote, RsyncOptions, Run, argv, file_list, left_overs
-from sync.core.extra_args import refused
 from sync.core.model import Form
 from sync.core.scope import Scope
 
@@ -95,112 +93,3 @@ def test_only_what_belongs_together_or_can_be_resumed_is_held_back() -> None:
         Run(Form.EVERYTHING): False,
     }
     assert {run: "--delay-updates" in arguments(run) for run in held} == held
-
-
-REFUSED = [
-    "--inplace",
-    "--temp-dir=/x",
-    "-T/x",
-    "-u",
-    "-ou",
-    "--update",
-    "--ignore-errors",
-    "--delete-excluded",
-    "--del",
-    "--max-delete=1",
-    "--exclude=x",
-    "-f",
-    "-n",
-    "--dry-run",
-    "-q",
-    "-R",
-    "--no-relative",
-    "-L",
-    "--size-only",
-    "-I",
-    "--rsh=x",
-    "-e",
-    "--files-from=x",
-    "--from0",
-    "-a",
-    "-r",
-    "--no-times",
-    "-P",
-    "--partial",
-    "--no-delay-updates",
-    "--timeout=1",
-    "--password-file=x",
-    "--backup",
-    "-b",
-    "--partial-dir=x",
-    "--append",
-    "--remove-source-files",
-    "--iconv=x",
-    "word",
-    "-",
-    "--",
-    "--out-format=x",
-    "--info=all",
-    "--existing",
-    "--max-size=1",
-    "-K",
-    "-x",
-    "--list-only",
-    "-z",
-    "-v",
-    "--stop-after=1",
-    "--compare-dest=x",
-    "-Mx",
-]
-TAKEN = [
-    "-og",
-    "-o",
-    "-H",
-    "-A",
-    "-X",
-    "-AX",
-    "--owner",
-    "--group",
-    "--acls",
-    "--xattrs",
-    "--hard-links",
-    "-W",
-    "-4",
-    "-6",
-    "--ipv6",
-    "--whole-file",
-    "--chmod=D755",
-    "--chown=www:www",
-    "--numeric-ids",
-    "--fsync",
-    "--fuzzy",
-    "-y",
-    "--sparse",
-    "-S",
-    "--compress-level=3",
-    "--address=192.0.2.1",
-    "--rsync-path=/opt/rsync",
-    "-E",
-    "--no-motd",
-    "--skip-compress=gz",
-    "--checksum-choice=xxh3",
-    "--block-size=4096",
-    "-B4096",
-    "-UN",
-]
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [*REFUSED, ""],
-)
-def test_arguments_that_would_break_a_promise_are_refused_with_the_reason(argument: str) -> None:
-    assert len(refused([argument])[argument]) > 10
-
-
-@pytest.mark.parametrize(
-    "argument",
-    TAKEN,
-)
-def test_arguments_that_add_are_taken(argument: str) -> None:
-    assert refused([argument]) == {}
