@@ -225,8 +225,8 @@ class _Entry:
         service["when_none_ready"] = "hold"
         services = self.draft.values.setdefault("dns", {}).setdefault("services", [])
         same = [s for s in services if s["name"].partition("-line-")[0] == service["name"]]
-        if same and line:
-            service["name"] += f"-line-{line}"
+        if same:
+            service["name"] += f"-line-{line or 'default'}"
         services.append(service)
         self.draft.remarks[f"dns.services.{service['name']}.when_none_ready"] = "ddns-go never withdraws"
         if ":" not in name:
@@ -245,6 +245,9 @@ def split(domain: str) -> tuple[str, str]:
     return ".".join(labels[:-length]) or "@", ".".join(labels[-length:])
 
 
+TELLS_A_SECRET = re.compile(r"auth|token|key|secret|cookie|pass|sign", re.IGNORECASE)
+
+
 def _webhook(foreign: Foreign, draft: Draft) -> None:
     url = foreign.take("webhook", "webhookurl", default="")
     body = foreign.take("webhook", "webhookrequestbody", default="")
@@ -257,8 +260,14 @@ def _webhook(foreign: Foreign, draft: Draft) -> None:
         channel["body_file"] = draft.secret("webhook.body", str(body))
     pairs = (line.partition(":") for line in headers.splitlines() if ":" in line)
     found = {name.strip(): value.strip() for name, _, value in pairs}
-    if found:
-        channel["headers"] = found
+    plain = {name: value for name, value in found.items() if not TELLS_A_SECRET.search(name)}
+    for name in found.keys() - plain.keys():
+        draft.leave_out(
+            f"webhook.webhookheaders {name}",
+            "may be a secret: set it yourself under headers, best as ${VARIABLE}",
+        )
+    if plain:
+        channel["headers"] = plain
     draft.values.setdefault("alerts", {})["channels"] = {"webhook": channel}
     draft.values["alerts"]["routes"] = {"default": ["webhook"]}
     draft.remarks["alerts.channels.webhook"] = (

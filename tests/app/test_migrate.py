@@ -220,3 +220,17 @@ def test_keys_are_found_whatever_their_case_and_left_ones_keep_theirs() -> None:
     foreign = read("Rsync: {Port: 1, Other: 2}\n")
     assert foreign.take("rsync", "PORT") == 1
     assert list(foreign.left()) == [("Rsync.Other", 2)]
+
+
+def test_ddns_go_s_headers_go_to_files_of_their_own_and_one_domain_on_two_lines_has_two_names() -> None:
+    draft = migrate(
+        "dnsconf:\n- ipv4: {enable: true, gettype: url, url: 'https://ip.example', domains:"
+        " ['x.example.com?Line=unicom', x.example.com]}\n"
+        "  dns: {name: alidns, id: someid, secret: somesecret}\n"
+        "webhook: {webhookurl: 'https://hook.example/x', webhookheaders: 'Authorization: Bearer HDRSECRET'}\n",
+        "ddns-go",
+    )
+    assert "HDRSECRET" not in draft.text()
+    assert "webhookheaders Authorization" in draft.text()
+    names = [service["name"] for service in draft.values["dns"]["services"]]
+    assert len(set(names)) == len(names) == 2
