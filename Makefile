@@ -36,7 +36,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt $(wildcard requirements-*.txt)
 EXTRAS := $(filter-out requirements-dev.txt,$(wildcard requirements-*.txt))
 
 test: $(VENV)/.dev programs
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --reruns 2 --reruns-delay 2
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
