@@ -81,7 +81,8 @@ def web_options(config: Config) -> dict[str, object]:
         "connection_limit": CONNECTIONS,
         "asyncore_use_poll": True,
         "channel_request_lookahead": 1,
-        "max_request_body_size": BODY_BYTES,
+        # Twice what the application takes, so that it is the application that refuses, in its own form.
+        "max_request_body_size": 2 * BODY_BYTES,
         "ident": None,
         "clear_untrusted_proxy_headers": False,  # app.web.proxy does it, and knows the prefix
     }
@@ -139,7 +140,9 @@ def _reload(supervisor: Supervisor) -> str:
             log.warning("%s", sentence)
         return "reloaded"
     except ConfigError as error:
-        log.error("the configuration was not taken, the old one runs on:\n%s", error)
+        log.error("the configuration was not taken, the old one runs on")
+        for problem in error.problems:
+            log.error("%s", problem)
     except Exception:
         log.exception("the configuration could not be reloaded, the old one runs on")
     return "the new configuration was not taken; the old one runs on"
