@@ -27,7 +27,7 @@ FILE_NAME = "lockstep.log"
 RECENT_LINES = 2000
 
 CALM: Mapping[str, int] = {
-    "aliyunsdkcore": logging.WARNING,
+    "aliyunsdkcore": logging.CRITICAL + 1,  # its errors quote signed requests
     "alembic": logging.WARNING,
     "apscheduler": logging.WARNING,
     "asyncio": logging.WARNING,

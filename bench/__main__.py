@@ -13,12 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import burst, death, dns_plan, large, machine, one_file
+from bench import burst, death, dns_failover, dns_plan, large, machine, one_file
 from bench.figures import Figure, details, table
 from bench.ground import folder
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-NAMES = ("one-file", "burst", "resync", "idle", "restart", "crash", "death", "dns")
+NAMES = ("one-file", "burst", "resync", "idle", "restart", "crash", "death", "dns", "dns-failover")
 
 
 def main() -> int:
@@ -78,6 +78,8 @@ def _chosen(options: argparse.Namespace) -> list[tuple[str, Callable[[Path], lis
         chosen.append(("death", lambda home: death.measure(home, 5 if quick else 20)))
     if "dns" in wanted:
         chosen.append(("dns", lambda home: dns_plan.measure()))
+    if "dns-failover" in wanted:
+        chosen.append(("dns-failover", lambda home: dns_failover.measure(home, 5 if quick else 20)))
     return chosen
 
 

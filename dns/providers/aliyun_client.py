@@ -106,6 +106,7 @@ class AliyunClient:
     def __init__(
         self, key_id: str, secret: str, endpoint: Endpoint, timeout_seconds: float, connect_seconds: float
     ) -> None:
+        quieten_sdk()  # again: whoever set up logging since the import may have woken the SDK's loggers
         self._endpoint = endpoint
         self._sdk = AcsClient(
             key_id,
