@@ -63,10 +63,9 @@ def _lines(service: Service, able: Capabilities) -> Iterable[str]:
 
 
 def _weights(service: Service, line: str, weights: Iterable[int], able: Capabilities) -> Iterable[str]:
+    """Weights count where the provider has them; elsewhere they are as if not given."""
     given = list(weights)
-    if given and not able.weights:
-        yield f"line {line} gives weights, which the provider {service.provider} does not have"
-    elif any(not 1 <= weight <= able.max_weight for weight in given):
+    if able.weights and any(not 1 <= weight <= able.max_weight for weight in given):
         yield f"line {line} gives a weight outside 1 to {able.max_weight}"
 
 

@@ -274,7 +274,6 @@ def test_two_services_of_one_name_are_a_problem_and_the_first_counts() -> None:
         ({"record": "a b"}, "no label"),
         ({"record": "x" * 64}, "no label"),
         ({"lines": {"mars": LinePlan()}}, "line mars"),
-        ({"lines": {"default": LinePlan(weights={"a": 3})}}, "weights"),
         ({"when_none_ready": WhenNoneReady.FALLBACK}, "fallback_addresses is empty"),
         ({"fallback_addresses": ("nonsense",)}, "no IPv4"),
         ({"types": ("A", "MX")}, "type MX"),
@@ -283,6 +282,13 @@ def test_two_services_of_one_name_are_a_problem_and_the_first_counts() -> None:
 def test_what_a_provider_cannot_express_is_said(changes: dict[str, object], word: str) -> None:
     able = Capabilities(lines=frozenset({"default", "telecom"}))
     assert any(word in problem for problem in desired(service(**changes), [node("a")], able=able).problems)
+
+
+def test_weights_are_as_if_not_given_where_the_provider_has_none() -> None:
+    weighted = service(lines={"default": LinePlan(weights={"a": 3})})
+    found = desired(weighted, [node("a")], able=Capabilities(lines=frozenset({"default"}), weights=False))
+    assert found.problems == ()
+    assert [record.weight for wanted in found.of(KEY).values() for record in wanted.records] == [None]
 
 
 def test_names_are_put_together_in_one_spelling() -> None:
