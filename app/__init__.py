@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from flask import Flask
@@ -54,8 +53,3 @@ class DatabaseSettings:
     def __init__(self, data_dir: Path, database_url: str | None) -> None:
         self.data_dir = data_dir
         self.database_url = database_url
-
-
-def environment_name() -> str:
-    """Which environment's configuration is used: LOCKSTEP_ENV, default prod."""
-    return os.environ.get("LOCKSTEP_ENV", "prod")

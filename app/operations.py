@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.address_book import AddressBook
 from app.alerting import Alerting
@@ -300,6 +300,3 @@ class Operations:
             raise Refused("unknown_node", str(error)) from None
         except FutureTimeout:
             raise Refused("busy", "the service does not answer: see its log") from None
-
-
-Handler = Callable[[Mapping[str, Any]], Any]
