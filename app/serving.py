@@ -98,6 +98,11 @@ def announce(app: Flask, config: Config) -> None:
             config.web.host,
             config.web.port,
             token,
+            # Whoever reads the service's log runs the machine; whoever opens a page on it need not.
+            extra={
+                "elsewhere": "there is no administrator: only this machine is served. The token that makes the "
+                "first one stands in the service's own log"
+            },
         )
 
 
