@@ -43,6 +43,7 @@ from dns.ledger import LedgerUnavailableError
 from sync.engine import Engine
 from sync.field import Listener
 from sync.node import NodeSettings
+from sync.orphans import Orphans
 from sync.ports import StoreError
 from sync.probes import Notices
 from sync.rsync_version import check_rsync
@@ -124,6 +125,11 @@ class Supervisor:
         self._ends.append(("the node source", self.inventory.stop))
         self._refuse_strange_root()
         Path(self.config.data_dir / "empty").mkdir(exist_ok=True)
+        orphans = Orphans(self.config.data_dir / "rsyncs")
+        self._begin(orphans.open, orphans.close, "the rsyncs' lock")
+        left = orphans.wait()
+        if left is not None and self.kind == "sync-once":
+            raise CannotStart(left)
         self.records = RecordStore(write, read, self._lease)
         self._addresses = self._stored_addresses()
         self.engine = Engine(
@@ -133,6 +139,7 @@ class Supervisor:
             listeners=self.listeners,
             at_once=self.at_once,
             hands_off=self.hands_off,
+            orphans=orphans,
         )
         self._make_dns()
         self.operations = Operations(

@@ -32,6 +32,7 @@ from sync.jobs import Report, Tools
 from sync.lanes import LaneLimits
 from sync.node import Node, NodeSettings
 from sync.observing import Observed, Observing
+from sync.orphans import Orphans
 from sync.pace import Pace
 from sync.ports import ForgetNode, SaveChanges, Store
 from sync.record import Record, Restart
@@ -89,14 +90,18 @@ class Engine(Commands):
         mono: Callable[[], float] = time.monotonic,
         at_once: bool = False,
         hands_off: bool = False,
+        orphans: Orphans | None = None,
     ) -> None:
         """``at_once``: a one-off run, in which nodes are left alone until they are asked for, and whose stored
-        state does not count then. ``hands_off``: the dispatcher gives no work at all.
+        state does not count then. ``hands_off``: the dispatcher gives no work at all. ``orphans``, opened:
+        nothing is sent while rsyncs of an earlier run are still at work.
         """
         self.settings = settings
         self.store = store
         self.wall, self.mono = wall, mono
         self.at_once, self.hands_off = at_once, hands_off
+        self.orphans = orphans
+        self.waits_for: str | None = None  # why nothing is sent although the tree was compared
         self._known_before = False
         self.field = Field(store, wall, mono, listeners)
         self.timers = Timers()
@@ -124,9 +129,10 @@ class Engine(Commands):
 
     def _tools(self, settings: EngineSettings) -> Tools:
         root, scope = settings.survey.root, settings.survey.scope
+        inherited = self.orphans.inherited if self.orphans is not None else ()
         return Tools(
-            runner=Runner(settings.options, root, scope),
-            sweeper=Runner(settings.options, settings.sweep_root, Scope()),
+            runner=Runner(settings.options, root, scope, inherited=inherited),
+            sweeper=Runner(settings.options, settings.sweep_root, Scope(), inherited=inherited),
             look=lambda path: look(root, path),
             count_below=lambda path, limit: count_below(root, path, limit),
             scope=scope,
@@ -309,11 +315,20 @@ class Engine(Commands):
 
     def _on_first_scan(self, done: FirstScanDone) -> None:
         self.accepting.set()
-        self.dispatcher.accepting = not self.hands_off
+        self._begin_work()
         self._save_meta()
         self.field.emit(
             "start", f"the publish directory holds {done.files} paths, compared in {done.seconds:.1f} s"
         )
+
+    def _begin_work(self) -> None:
+        """Lets the dispatcher give work, unless rsyncs of an earlier run are still at it (promise 7)."""
+        before = self.waits_for
+        self.waits_for = self.orphans.remain() if self.orphans is not None else None
+        if self.waits_for is None:
+            self.dispatcher.accepting = not self.hands_off
+        elif before is None:
+            self.field.emit("held", self.waits_for, severity="warning")
 
     def _on_source(self, news: SourceNews) -> None:
         before, self.source = self.source, news
@@ -356,6 +371,8 @@ class Engine(Commands):
         match due.what:
             case "tick":
                 self.surveyor.tick()
+                if self.waits_for is not None:
+                    self._begin_work()
             case "nodes":
                 for each in list(self.field.nodes.values()):
                     self._begin(each)

@@ -62,6 +62,7 @@ class Child:
     stall_seconds: float = 0
     cancel: Cancel | None = None
     handle: RunHandle = field(default_factory=RunHandle)
+    inherited: tuple[int, ...] = ()  # descriptors that stay open in it (sync/orphans.py)
     _process: subprocess.Popen[bytes] = field(init=False, repr=False)
     _group: Group = field(init=False, repr=False)
     _stalled: bool = field(init=False, default=False)
@@ -100,6 +101,7 @@ class Child:
                 bufsize=0,
                 env=self.environment,
                 start_new_session=True,
+                pass_fds=self.inherited,
             )
         finally:
             if source >= 0:

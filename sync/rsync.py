@@ -33,7 +33,8 @@ _WITHHELD = ("RSYNC_", "LOCKSTEP_")
 class Runner:
     """Runs rsync from one publish directory. Any number of threads may share one.
 
-    ``root`` is absolute; ``environ`` what rsync and ssh inherit, less what would change rsync's meaning.
+    ``root`` is absolute; ``environ`` what rsync and ssh inherit, less what would change rsync's meaning;
+    ``inherited`` the descriptors that stay open in rsync.
     """
 
     def __init__(
@@ -44,14 +45,16 @@ class Runner:
         *,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
+        inherited: tuple[int, ...] = (),
     ) -> None:
         program = shutil.which(options.program, path=environ.get("PATH")) or options.program
         self._options = replace(options, program=program)
         self._root = os.fsdecode(os.path.abspath(root))
         self._scope = scope
         self._clock = clock
-        inherited = {k: v for k, v in environ.items() if k == "RSYNC_PROXY" or not k.startswith(_WITHHELD)}
-        self._environment = inherited | {"LC_ALL": "C"}  # the messages are read, and -8 needs no locale
+        self._inherited = inherited
+        given = {k: v for k, v in environ.items() if k == "RSYNC_PROXY" or not k.startswith(_WITHHELD)}
+        self._environment = given | {"LC_ALL": "C"}  # the messages are read, and -8 needs no locale
 
     def run(
         self,
@@ -101,6 +104,7 @@ class Runner:
             stall_seconds=self._options.stall_seconds,
             cancel=stop,
             handle=reading.handle,
+            inherited=self._inherited,
         )
         try:
             ended = child.run()

@@ -8,6 +8,7 @@ FOLDER/accept or FOLDER/retry is taken as that command and removed. SIGTERM ends
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from sync.core.scope import Scope
 from sync.engine import Engine, EngineSettings
 from sync.lanes import LaneLimits
 from sync.node import NodeSettings
+from sync.orphans import Orphans
 from sync.probes import ProbeSeries, ProbeSpec
 from sync.survey import SurveySettings
 from tests.stand import sql_store, watch
@@ -112,8 +114,10 @@ def main(folder: Path) -> None:
     config = json.loads((folder / "storm.json").read_text())
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    with sql_store(folder / "var") as store:
-        engine = Engine(settings_of(folder, config), store, make_watcher=watch)
+    with sql_store(folder / "var") as store, contextlib.closing(Orphans(folder / "var/rsyncs")) as orphans:
+        orphans.open()
+        orphans.wait()
+        engine = Engine(settings_of(folder, config), store, make_watcher=watch, orphans=orphans)
         engine.start()
         try:
             serve(folder, engine, ending)

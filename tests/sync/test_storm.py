@@ -62,7 +62,7 @@ class Storm:
         log.close()
 
     def kill_service(self) -> None:
-        """As a power cut would; its rsyncs, in groups of their own, end as their pipes do."""
+        """As a power cut would, but for its rsyncs, in groups of their own: the next start ends them."""
         if self.service is not None:
             self.service.send_signal(signal.SIGKILL)
             self.service.wait()
