@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -44,6 +44,9 @@ TELLS: Mapping[Phase, NoticeKind] = {
 class Alert:
     """One condition of one object. ``up``: it holds now. ``thread`` is the incident under which it was told.
 
+    ``heard`` are the channels that were told of it while it held; ``late_at`` is when those of a newer
+    configuration are.
+
     Invariant: ``up`` is False in ENDING and CALM, True in FIRING; ``due_at`` is None in FIRING and CALM.
     """
 
@@ -60,6 +63,8 @@ class Alert:
     ended_at: float | None = None
     told_at: float | None = None
     thread: str | None = None
+    heard: tuple[str, ...] = ()
+    late_at: float | None = None
     raises: tuple[float, ...] = ()
     facts: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
@@ -136,26 +141,32 @@ def cleared(alert: Alert, at: float) -> Alert:
     """The alert after its condition was found to hold no longer."""
     if not alert.up:
         return alert
-    down = replace(alert, up=False, ended_at=at, changed_at=at)
+    down = replace(alert, up=False, ended_at=at, changed_at=at, late_at=None)
     told = alert.thread is not None
     if alert.phase is Phase.FIRING or (alert.phase is Phase.PENDING and told):
         return replace(down, phase=Phase.ENDING, due_at=ASK)
     return down
 
 
-def told(alert: Alert, at: float, incident: str) -> Alert:
-    """The alert after its notice went out under this incident, a repeat included."""
-    thread = alert.thread or incident
+def told(alert: Alert, at: float, incident: str, channels: Iterable[str]) -> Alert:
+    """The alert after its notice went out to these channels under this incident, a repeat included."""
     if alert.phase is Phase.ENDING or alert.brief:
         return calmed(alert)
-    if alert.phase is Phase.PENDING:
-        return replace(alert, phase=Phase.FIRING, due_at=None, told_at=at, thread=thread)
-    return replace(alert, due_at=None, told_at=at, thread=thread)
+    phase = Phase.FIRING if alert.phase is Phase.PENDING else alert.phase
+    spoken = heard_by(alert, channels)
+    return replace(spoken, phase=phase, due_at=None, told_at=at, thread=alert.thread or incident)
+
+
+def heard_by(alert: Alert, channels: Iterable[str]) -> Alert:
+    """The alert after these channels, too, were told that it holds."""
+    return replace(alert, heard=tuple(dict.fromkeys((*alert.heard, *channels))), late_at=None)
 
 
 def calmed(alert: Alert) -> Alert:
     """The alert when nothing is left to tell: it only remembers how often it came."""
-    return replace(alert, phase=Phase.CALM, up=False, due_at=None, thread=None, told_at=None)
+    return replace(
+        alert, phase=Phase.CALM, up=False, due_at=None, thread=None, told_at=None, heard=(), late_at=None
+    )
 
 
 def settled(alert: Alert, now: float, rules: AlertRules) -> Alert:
@@ -204,6 +215,7 @@ def alert_from_json(value: Mapping[str, Any]) -> Alert:
             "severity": Severity(value["severity"]),
             "phase": Phase(value["phase"]),
             "raises": tuple(value["raises"]),
+            "heard": tuple(value.get("heard", ())),
             "facts": MappingProxyType(dict(value["facts"])),
         }
     )

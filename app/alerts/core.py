@@ -9,6 +9,8 @@ database.
 - What flaps is told once, and once more when it has been still.
 - While the supervisor is cut off nothing is told of nodes; when that ends they get a window to answer first.
 - A silenced alert waits; what still holds when the silence ends is told then.
+- A channel that a later configuration adds is told of what holds already, as still holding.
+- An error strategy is over when the errors have been clearly fewer for its whole window, not at its threshold.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from app.alerts.alert import (
     alert_to_json,
     calmed,
     cleared,
+    heard_by,
     raised,
     settled,
     told,
@@ -49,6 +52,8 @@ from app.alerts.windows import ErrorWindows
 Told = tuple[Notice, tuple[str, ...]]
 """A notice and the channels that hear of it (none: it is only written down)."""
 SETTLE_SECONDS = 60.0  # after being cut off: a dead node takes about 20 s of good answers to be seen alive
+FLAP_WINDOWS = 6  # a strategy may need two to be over; three times in six is flapping
+STANDING = (Phase.FIRING, Phase.FLAPPING)
 
 
 class AlertBook:
@@ -76,7 +81,7 @@ class AlertBook:
             case Raised():
                 key = signal.condition, signal.object
                 self._doubted.pop(key, None)
-                self._put(raised(self._alerts.get(key), signal, self.rules), signal.at)
+                self._put(raised(self._alerts.get(key), signal, self._rules_for(*key)), signal.at)
             case Cleared():
                 self._clear(signal.condition, signal.object, signal.at)
             case Gone():
@@ -95,6 +100,17 @@ class AlertBook:
         for condition, name in list(self._alerts):
             if condition is Condition.ERROR and name not in current:
                 self._clear(condition, name, now)
+        self.catch_up(now)
+
+    def catch_up(self, now: float) -> None:
+        """Lets channels that have not heard of what holds be told of it soon: for other routes, and after
+        ``restore``, since those of before may have been others.
+        """
+        there = {channel for channels in self.routes.table.values() for channel in channels}
+        for key, alert in list(self._alerts.items()):
+            known = replace(alert, heard=tuple(channel for channel in alert.heard if channel in there))
+            late = known.late_at is None and self._unheard(known)
+            self._alerts[key] = replace(known, late_at=now + self.rules.group_seconds) if late else known
 
     # --- out ----------------------------------------------------------------------------------------
 
@@ -112,11 +128,11 @@ class AlertBook:
         for (condition, name), until in list(self._doubted.items()):
             if until <= now:
                 self._clear(condition, name, now)
-        self._judge_errors(now)
         self._mind_the_clock(now)
+        self._judge_errors(now)
         for alert in list(self._alerts.values()):
             self._age(alert, now)
-        return [*self._due(now), *self._repeats(now)]
+        return [*self._due(now), *self._repeats(now), *self._late(now)]
 
     def next_due(self) -> float | None:
         """The next time at which ``advance`` may have something to do; None while everything is calm."""
@@ -155,18 +171,30 @@ class AlertBook:
         """A clock that was set back must not keep anything waiting for as long as it was set back."""
         latest = now + max(SETTLE_SECONDS, self.rules.group_seconds)
         self._windows = {group: min(at, latest) for group, at in self._windows.items()}
+        self._errors.clip(latest)
         for alert in list(self._alerts.values()):
-            if alert.due_at is not None and alert.due_at > latest:
-                self._alerts[alert.key] = replace(alert, due_at=latest)
+            if max(alert.due_at or 0.0, alert.late_at or 0.0) > latest:
+                due_at, late_at = _at_most(alert.due_at, latest), _at_most(alert.late_at, latest)
+                self._alerts[alert.key] = replace(alert, due_at=due_at, late_at=late_at)
 
     def _age(self, alert: Alert, now: float) -> None:
+        rules = self._rules_for(*alert.key)
         if alert.phase is Phase.CALM:
-            if not alert.raises or now - alert.raises[-1] >= self.rules.flap_seconds:
+            if not alert.raises or now - alert.raises[-1] >= rules.flap_seconds:
                 del self._alerts[alert.key]
         elif alert.brief and self._silenced(alert):
             self._alerts[alert.key] = calmed(alert)
         else:
-            self._alerts[alert.key] = settled(alert, now, self.rules)
+            self._alerts[alert.key] = settled(alert, now, rules)
+
+    def _rules_for(self, condition: Condition, name: str) -> AlertRules:
+        """The rules, with time enough to see an error strategy flap whose window is long."""
+        if condition is not Condition.ERROR:
+            return self.rules
+        windows = {self._error_object(seconds): seconds for seconds in self._errors.strategies}
+        return replace(
+            self.rules, flap_seconds=max(self.rules.flap_seconds, FLAP_WINDOWS * windows.get(name, 0.0))
+        )
 
     def _judge_errors(self, now: float) -> None:
         for seconds, count in self._errors.strategies.items():
@@ -176,7 +204,9 @@ class AlertBook:
                 if alert is None or not alert.up:
                     self.feed(of_errors(now, name, count, seconds, self._errors.examples))
             elif alert is not None and alert.up:
-                self._clear(Condition.ERROR, name, now)
+                over_at = self._errors.over_at(seconds)
+                if over_at is None or over_at <= now:
+                    self._clear(Condition.ERROR, name, now)
 
     def _error_object(self, seconds: float) -> str:
         return f"{self._errors.strategies[seconds]} errors within {seconds:g} s"
@@ -185,7 +215,32 @@ class AlertBook:
         waiting = [alert for alert in self._alerts.values() if alert.tells and not self._blocked(alert)]
         for kind, condition, channels, group in self._grouped((alert.tells, alert) for alert in waiting):
             if any(alert.due_at is not None and alert.due_at <= now for alert in group):
-                yield self._tell(kind, condition, group, now), channels
+                yield self._tell(kind, condition, group, channels, now), channels
+
+    def _late(self, now: float) -> Iterator[Told]:
+        """What holds already, for the channels that have not heard of it; what is in doubt waits."""
+        groups: dict[tuple[Condition, tuple[str, ...]], list[Alert]] = {}
+        for alert in list(self._alerts.values()):
+            if alert.late_at is None or self._blocked(alert) or alert.key in self._doubted:
+                continue
+            if channels := self._unheard(alert):
+                groups.setdefault((alert.condition, channels), []).append(alert)
+            else:  # it was told to all of them meanwhile
+                self._alerts[alert.key] = replace(alert, late_at=None)
+        for (condition, channels), group in groups.items():
+            if any(alert.late_at is not None and alert.late_at <= now for alert in group):
+                group.sort(key=_by_age)
+                notice = self._notice(NoticeKind.REPEAT, condition, group, now)
+                for alert in group:
+                    self._alerts[alert.key] = heard_by(alert, channels)
+                yield notice, channels
+
+    def _unheard(self, alert: Alert) -> tuple[str, ...]:
+        """The channels that should know of what holds and was told before they were there."""
+        if alert.phase not in STANDING or alert.due_at is not None:
+            return ()
+        routed = self.routes.channels(alert.condition, alert.severity, NoticeKind.FIRING)
+        return tuple(channel for channel in routed if channel not in alert.heard)
 
     def _repeats(self, now: float) -> Iterator[Told]:
         if self.rules.repeat_seconds <= 0:
@@ -193,16 +248,14 @@ class AlertBook:
         standing = [
             alert
             for alert in self._alerts.values()
-            if alert.phase in (Phase.FIRING, Phase.FLAPPING)
-            and alert.due_at is None
-            and not self._blocked(alert)
+            if alert.phase in STANDING and alert.due_at is None and not self._blocked(alert)
         ]
         for kind, condition, channels, group in self._grouped(
             (NoticeKind.REPEAT, alert) for alert in standing
         ):
             oldest = min(alert.told_at for alert in group if alert.told_at is not None)
             if now - oldest >= self.rules.repeat_seconds:
-                yield self._tell(kind, condition, group, now), channels
+                yield self._tell(kind, condition, group, channels, now), channels
 
     def _grouped(
         self, alerts: Iterable[tuple[NoticeKind | None, Alert]]
@@ -215,14 +268,25 @@ class AlertBook:
         for (kind, condition, channels), group in groups.items():
             yield kind, condition, channels, sorted(group, key=_by_age)
 
-    def _tell(self, kind: NoticeKind, condition: Condition, group: list[Alert], now: float) -> Notice:
+    def _tell(
+        self,
+        kind: NoticeKind,
+        condition: Condition,
+        group: list[Alert],
+        channels: tuple[str, ...],
+        now: float,
+    ) -> Notice:
+        notice = self._notice(kind, condition, group, now)
+        for alert in group:
+            self._alerts[alert.key] = told(alert, now, notice.incident, channels)
+        return notice
+
+    def _notice(self, kind: NoticeKind, condition: Condition, group: list[Alert], now: float) -> Notice:
         identity = self._new_id()
         threads = tuple(dict.fromkeys(alert.thread for alert in group if alert.thread is not None))
         incident = threads[0] if threads else identity
         severity = max((alert.severity for alert in group), key=lambda severity: severity.rank)
         items = tuple(alert.item() for alert in group)
-        for alert in group:
-            self._alerts[alert.key] = told(alert, now, incident)
         return Notice(identity, kind, condition, severity, now, items, incident, threads, self.rules.name)
 
     def _cut_off(self) -> bool:
@@ -242,13 +306,17 @@ class AlertBook:
                 continue
             if alert.due_at is not None:
                 yield alert.due_at
-            elif alert.phase in (Phase.FIRING, Phase.FLAPPING) and self.rules.repeat_seconds > 0:
+            elif alert.phase in STANDING and self.rules.repeat_seconds > 0:
                 yield (alert.told_at or alert.since) + self.rules.repeat_seconds
             if alert.phase is Phase.FLAPPING and alert.due_at is None:
-                yield alert.changed_at + self.rules.flap_seconds
-        if any(alert.up for alert in self._alerts.values() if alert.condition is Condition.ERROR):
-            calm = (self._errors.calm_at(seconds) for seconds in self._errors.strategies)
-            yield from (at for at in calm if at is not None)
+                yield alert.changed_at + self._rules_for(*alert.key).flap_seconds
+            if alert.late_at is not None and alert.key not in self._doubted:
+                yield alert.late_at
+        for seconds in self._errors.strategies:
+            alert_of = self._alerts.get((Condition.ERROR, self._error_object(seconds)))
+            if alert_of is not None and alert_of.up:
+                over_at = self._errors.over_at(seconds)
+                yield alert_of.changed_at if over_at is None else over_at
         yield from (silence.until for silence in self.silences.all())
         yield from self._doubted.values()
 
@@ -284,6 +352,10 @@ class AlertBook:
             for alert in self._alerts.values()
             if alert.up and alert.condition is not Condition.ERROR  # those end with their window
         }
+
+
+def _at_most(at: float | None, latest: float) -> float | None:
+    return None if at is None else min(at, latest)
 
 
 def _by_age(alert: Alert) -> tuple[float, str]:

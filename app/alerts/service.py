@@ -89,6 +89,7 @@ class Alerts:
                 with self._lock:
                     self._book.restore(state)
                     self._book.doubt(self._clock() + DOUBT_SECONDS)
+                    self._book.catch_up(self._clock())
         except Exception:
             log.exception(
                 "the alerts of before could not be read; what still holds will be raised and told again"

@@ -2,7 +2,9 @@
 strategy asks for.
 
 A strategy "within X seconds Y errors" (fileSyncGo's SmartPool) holds exactly when the Y-th newest error is
-at most X seconds old. So the newest max(Y) times are all that must be known, however many errors there are.
+at most X seconds old. What held is over only when for X seconds there were never half as many errors within
+X seconds: else a rate near the threshold would begin and end an incident with every error. The newest max(Y)
+times are all that must be known for both, however many errors there are.
 """
 
 from __future__ import annotations
@@ -41,12 +43,24 @@ class ErrorWindows:
         count = self.strategies[seconds]
         return len(self._times) >= count and self._times[-count] > now - seconds
 
-    def calm_at(self, seconds: float) -> float | None:
-        """When a strategy that holds will hold no longer if nothing more happens; None when it cannot
-        hold.
+    def over_at(self, seconds: float) -> float | None:
+        """When a strategy that held is over if nothing more happens; None when it is over already.
+
+        That is its window after the last moment at which half of its errors lay within its window. Older
+        times than those known change nothing: twice half of the errors without such a moment span two
+        windows.
         """
-        count = self.strategies[seconds]
-        return self._times[-count] + seconds if len(self._times) >= count else None
+        half = (self.strategies[seconds] + 1) // 2
+        times = tuple(self._times)
+        for first, last in zip(reversed(times[: len(times) - half + 1]), reversed(times), strict=False):
+            if last - first < seconds:
+                return first + 2 * seconds
+        return None
+
+    def clip(self, latest: float) -> None:
+        """Takes errors of a later time, from before the clock was set back, as of ``latest``."""
+        if self._times and self._times[-1] > latest:
+            self._times = deque((min(at, latest) for at in self._times), maxlen=self._times.maxlen)
 
     @property
     def times(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from pydantic import SecretStr
 
 from app.alerting import Alerting
 from app.alerts.channels import ChannelError
@@ -149,3 +151,41 @@ def test_a_reload_moves_to_the_new_channel_and_a_bad_one_changes_nothing(
         assert alerting.alerts.test("hook").ok
         assert alerting.stop() == []
     assert receiver.asked == []
+
+
+def test_a_channel_that_comes_later_hears_of_what_holds_by_reload_and_by_restart(
+    sqlite: Flask,  # noqa: F811
+    receiver: Receiver,
+    tmp_path: Path,
+) -> None:
+    nobody = without_channels(tmp_path)
+    alerting = Alerting(sqlite, nobody, Timeline(), lambda node: "")
+    alerting.start()
+    alerting.listener.flip(dead(time.time() - 3600))
+    until(lambda: [alert.told_at for alert in alerting.alerts.alerts if alert.told_at])
+    assert alerting.stop() == []
+
+    alerting = Alerting(sqlite, configured(tmp_path, receiver.url), Timeline(), lambda node: "")
+    alerting.start()
+    alerting.wake()
+    alerting.listener.flip(dead(time.time()))  # it is seen to hold still
+    receiver.wait_for(1)
+    assert json.loads(receiver.asked[0].body)["title"] == "Still after 1 h: node a dead"
+    with http_receiver() as other:
+        both = configured(tmp_path, receiver.url)
+        more = both.alerts.channels["hook"].model_copy(update={"url": SecretStr(other.url)})
+        channels = {**both.alerts.channels, "other": more}
+        routes = {"default": ("hook", "other")}
+        section = both.alerts.model_copy(update={"channels": channels, "routes": routes})
+        alerting.reload(both.model_copy(update={"alerts": section}))
+        alerting.wake()
+        other.wait_for(1)
+        assert json.loads(other.asked[0].body)["kind"] == "repeat"
+    assert alerting.stop() == []
+    assert len(receiver.asked) == 1
+
+
+def without_channels(folder: Path) -> Config:
+    path = folder / "config.yml"
+    path.write_text("name: Mirrors\nalerts: {group_seconds: 0}\n")
+    return load(path, environ={})

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.alerts.alert import Phase
@@ -300,19 +300,162 @@ def test_the_windows_say_what_counting_everything_would_say(
     assert len(windows.times) <= max(strategies.values())
 
 
+# --- strategies: over, and beginning again ----------------------------------------------------------
+
+error_times = st.lists(st.integers(0, 400), max_size=80).map(sorted)
+strategy = st.tuples(st.integers(1, 40), st.integers(1, 9))
+
+
+def lately(times: list[int], now: float, seconds: int) -> int:
+    """How many errors lie within the window that ends now, counted the long way."""
+    return sum(now - seconds < at <= now for at in times)
+
+
+def episodes(times: list[int], strategy: tuple[int, int], until: int) -> list[tuple[int, int | None]]:
+    """When the strategy's alert began and ended, asked every second."""
+    seconds, count = strategy
+    book = make_book(strategies={float(seconds): count}, flap_count=10**6)
+    found: list[tuple[int, int | None]] = []
+    for now in range(until):
+        for _ in range(times.count(now)):
+            book.feed(Mistake(now, "x"))
+        book.advance(now)
+        up = any(alert.up for alert in book.alerts)
+        if up and (not found or found[-1][1] is not None):
+            found.append((now, None))
+        elif not up and found and found[-1][1] is None:
+            found[-1] = (found[-1][0], now)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(error_times, strategy)
+def test_a_strategy_begins_at_its_count_and_is_over_after_a_window_of_less_than_half(
+    times: list[int], strategy: tuple[int, int]
+) -> None:
+    seconds, count = strategy
+    found = episodes(times, strategy, 400 + 2 * seconds + 2)
+    calm_since = -seconds
+    for began, ended in found:
+        assert ended is not None, "it ends by itself"
+        assert lately(times, began, seconds) >= count
+        assert all(lately(times, t, seconds) < count for t in range(max(0, calm_since), began))
+        window = range(ended - seconds, ended + 1)
+        assert all(2 * lately(times, t, seconds) < count for t in window), "over only when clearly below"
+        before = ended - seconds - 1
+        assert 2 * lately(times, before, seconds) >= count, "and not later than that"
+        calm_since = ended
+    assert all(lately(times, t, seconds) < count for t in range(calm_since + 1, 400)), "none is missed"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), strategy)
+def test_errors_that_keep_coming_near_the_threshold_are_one_incident(
+    spacing: int, strategy: tuple[int, int]
+) -> None:
+    """A steady trickle holds a strategy all the time or never, and is never on and off."""
+    assume(spacing < 2 * strategy[0] or strategy[1] > 1)  # else each error is an incident of its own
+    assert len(episodes(list(range(0, 400, spacing)), strategy, 500)) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(20, 600), st.integers(2, 12), st.integers(1, 40))
+def test_bursts_that_come_again_and_again_are_one_notice_for_flapping(
+    seconds: int, count: int, tenths: int
+) -> None:
+    """However long the strategy's window: at most two ordinary beginnings in the time that flapping looks at."""
+    book = make_book(strategies={float(seconds): count}, repeat_seconds=0)
+    pause = max(5, seconds * tenths // 10)
+    bursts: list[Signal] = [
+        Mistake(float(at), "x") for at in range(0, 12 * pause, pause) for _ in range(count)
+    ]
+    step = float(max(1, seconds // 10))
+    notices = run(book, bursts, 12 * pause + 20 * seconds + 3 * FLAP, step=step)
+    kinds = [notice.kind for notice in notices]
+    span = max(FLAP, 6 * seconds)
+    begun = [notice.at for notice in notices if notice.kind is NoticeKind.FIRING]
+    assert all(
+        third - first >= span - GROUP - 2 * step for first, third in zip(begun, begun[2:], strict=False)
+    )
+    if 2 * pause < span:
+        assert len(kinds) <= 6, "told, flapping, over, and little else"
+    assert book.alerts == ()
+
+
+def test_the_windows_forget_how_far_a_clock_was_set_back() -> None:
+    book = make_book(strategies={90: 2})
+    for at in (10_000, 10_001):
+        book.feed(Mistake(at, "x"))
+    assert len(book.advance(10_040)) == 1
+    kinds = [notice.kind for now in range(0, 500, 5) for notice, _ in book.advance(now)]
+    assert kinds == [NoticeKind.RESOLVED]
+
+
+# --- channels that come later ---------------------------------------------------------------------
+
+
+def test_a_channel_that_is_configured_later_is_told_soon_of_what_holds_already() -> None:
+    book = make_book({"default": ()})
+    assert [channels for _, channels in run_with_channels(book, [dead(0, "a"), dead(1, "b")], 100)] == [()]
+    book.reconfigure(book.rules, Routes({"default": ("ops",)}), 3000)
+    assert book.next_due() == 3000 + GROUP
+    ((notice, channels),) = book.advance(3000 + GROUP)
+    assert (title(notice), channels) == ("Still after 50 min: 2 nodes dead: a, b", ("ops",))
+    book.feed(alive(3200, "a"))
+    ((over, channels),) = book.advance(3200 + GROUP)
+    assert (over.kind, names(over), channels) == (NoticeKind.RESOLVED, ["a"], ("ops",))
+
+
+def run_with_channels(book: AlertBook, signals: list[Signal], until: int) -> list[Told]:
+    for signal in signals:
+        book.feed(signal)
+    return [told for now in range(until) for told in book.advance(now)]
+
+
+def test_only_the_new_channel_is_told_and_the_old_ones_repeats_keep_their_time() -> None:
+    book = make_book()
+    assert [channels for _, channels in run_with_channels(book, [dead(0, "a")], 100)] == [("ops",)]
+    book.reconfigure(book.rules, Routes({"default": ("ops", "chat")}), 200)
+    assert [channels for _, channels in book.advance(200 + GROUP)] == [("chat",)]
+    assert book.advance(1000) == []
+    book.reconfigure(book.rules, Routes({"default": ("chat", "ops")}), 1001)
+    assert book.advance(1001 + GROUP) == [], "both have heard of it"
+    (notice, channels), *rest = book.advance(GROUP + REPEAT)
+    assert (notice.kind, channels, rest) == (NoticeKind.REPEAT, ("chat", "ops"), [])
+
+
+def test_a_channel_that_comes_with_a_restart_is_told_once_what_held_before_is_seen_again() -> None:
+    book = make_book({"default": ()})
+    run_with_channels(book, [dead(0, "a"), dead(0, "b")], 100)
+    again = make_book({"default": ("ops",)})
+    again.restore(json.loads(json.dumps(book.to_json())))
+    again.doubt(1000)
+    again.catch_up(100)
+    assert again.advance(500) == [], "whether it still holds is not known yet"
+    again.feed(dead(600, "a"))
+    ((notice, channels),) = again.advance(601)
+    assert (notice.kind, names(notice), channels) == (NoticeKind.REPEAT, ["a"], ("ops",))
+    assert [names(notice) for now in (1000, 1000 + GROUP) for notice, _ in again.advance(now)] == [["b"]]
+
+
+def test_what_is_silenced_waits_for_a_new_channel_too() -> None:
+    book = make_book({"default": ()})
+    run_with_channels(book, [dead(0, "a")], 100)
+    book.silences.begin(Silence("s", 900, Condition.DEAD))
+    book.reconfigure(book.rules, Routes({"default": ("ops",)}), 200)
+    assert book.advance(800) == []
+    assert [channels for _, channels in book.advance(900)] == [("ops",)]
+
+
 def test_another_configuration_keeps_what_is_raised_and_ends_what_it_no_longer_asks_for() -> None:
     book = make_book(strategies={90: 2})
     for signal in (dead(0, "a"), Mistake(0, "x"), Mistake(1, "x")):
         book.feed(signal)
     assert len(book.advance(40)) == 2
     book.reconfigure(AlertRules(strategies={60: 99}, group_seconds=5), Routes({"default": ("new",)}), 50)
-    (notice, channels), *rest = book.advance(60)
-    assert (notice.condition, notice.kind, channels, rest) == (
-        Condition.ERROR,
-        NoticeKind.RESOLVED,
-        ("new",),
-        [],
-    )
+    (over, *to), (still, *also_to) = book.advance(60)
+    assert (over.condition, over.kind, to) == (Condition.ERROR, NoticeKind.RESOLVED, [("new",)])
+    assert (still.condition, still.kind, also_to) == (Condition.DEAD, NoticeKind.REPEAT, [("new",)])
     assert [alert.object for alert in book.alerts] == ["a"]
 
 

@@ -594,7 +594,7 @@ def test_a_storm_is_a_handful_of_mails_and_every_incident_is_told_and_resolved(r
         alerts = make_alerts(shelf, clock, *channels, strategies={90: 30, 300: 5})
         alerts.start()
         nodes = [f"node-{index}" for index in range(50)]
-        for second in range(600):
+        for second in range(700):
             clock.now += 1
             for index, node in enumerate(nodes):
                 if second == index % 10:
