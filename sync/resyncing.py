@@ -15,12 +15,15 @@ from sync.batches import GOES_ON, Batch, Control, Report, Tools, planned, run_on
 from sync.core.args import Run
 from sync.core.audit import is_leftover
 from sync.core.batch import Listed
-from sync.core.model import Change, Destination, Form, Kind, Outcome
+from sync.core.journal import ancestors, topmost
+from sync.core.model import Change, Destination, Form, Kind, Outcome, text_of
 from sync.core.result import RunResult
 from sync.sending import delete, send, verify
 
 UNKNOWN_LIMIT = 20
 """A node's first full resync may delete so many paths that Lockstep never put there without being asked about."""
+SAMPLE = 20
+"""So many failed paths are sent once more before a destination counts as closed."""
 SUSPECTS_AT_ONCE = 2000
 RECHECK_AT_ONCE = 20_000
 
@@ -71,20 +74,79 @@ def _carry_everything(tools: Tools, destination: Destination, report: Report, co
     if not _is_complete(result):
         report.stop(result)
         return
-    if result.failed:
+    if result.failed and not _is_closed(tools, destination, result, report, control):
         _try_alone(tools, destination, result, report, control)
     if result.deletions_skipped and deletes and not report.stopped:
         _delete_extras(tools, destination, report, control)
 
 
+def _is_closed(
+    tools: Tools, destination: Destination, result: RunResult, report: Report, control: Control
+) -> bool:
+    """Stops a resync in which the node took not one file, and takes none of a few that are sent once more either.
+
+    A path that fails is an exception (promise 2); that every one of them does is the destination's fault, and no
+    proof of anything, however many nodes are alike in it.
+    """
+    files = _files_if_all_failed(tools, result)
+    if not files:
+        return False
+    first = [*result.blocked, *(path for path in result.failed if path not in result.blocked)][:SAMPLE]
+    rows = tools.store.rows(first)
+    again = send(tools, destination, Batch(rows.values(), None), control)
+    if not again.stopped and not again.failed.keys() >= rows.keys():
+        return False
+    report.merge(again)
+    if not report.stopped:
+        path, (error, _) = next(iter(again.failed.items()), (b"", (result.message, None)))
+        report.failed.clear()
+        report.outcome, report.message = (
+            Outcome.CONFIGURATION,
+            (
+                f"the node took none of the {files} files ({text_of(path)}: {error}); make the destination folder "
+                "writable for whom rsync writes as there ('uid' and 'path' in rsyncd.conf; with ssh, ssh.user)"
+            ),
+        )
+    return True
+
+
+def _files_if_all_failed(tools: Tools, result: RunResult) -> int:
+    """How many files there are, if every one failed on the node; 0 as soon as one is found that did not."""
+    files = 0
+    for row in tools.store.manifest():
+        if row.stat.kind is Kind.DIRECTORY or row.path in result.source_failed:
+            continue
+        if row.path not in result.failed and not any(a in result.blocked for a in ancestors(row.path)):
+            return 0
+        files += 1
+    return files
+
+
 def _try_alone(
     tools: Tools, destination: Destination, result: RunResult, report: Report, control: Control
 ) -> None:
-    """What failed in a full run goes once more by itself: a folder whose place a file takes may be emptied then."""
+    """What failed in a full run goes once more by itself: a folder whose place a file takes may be emptied then.
+
+    rsync skips what lies in a folder that it cannot make, without a word: that goes, or fails, with its folder.
+    """
     rows = tools.store.rows(list(result.failed))
     report.failed.update((p, (e, result.code)) for p, e in result.failed.items() if p not in rows)
     if rows:
         report.merge(send(tools, destination, Batch(rows.values(), None), control))
+    if report.stopped:
+        return
+    skipped: list[Change] = []
+    for folder in topmost(result.blocked):
+        below = [row for row in tools.store.manifest(folder) if row.path != folder]
+        if folder in report.failed:
+            error = (f"its directory {text_of(folder)} could not be made", result.code)
+            report.failed.update((row.path, error) for row in below)
+        else:
+            skipped += below
+    for start in range(0, len(skipped), RECHECK_AT_ONCE):
+        if not report.stopped:
+            part = Batch(skipped[start : start + RECHECK_AT_ONCE], None)
+            report.merge(send(tools, destination, part, control))
 
 
 def _is_complete(result: RunResult) -> bool:
