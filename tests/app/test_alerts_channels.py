@@ -354,6 +354,12 @@ def test_a_long_text_is_cut_between_characters(receiver: Receiver) -> None:
     assert cut_to_bytes("短", 3) == "短"
 
 
+def test_a_text_full_of_marks_stays_below_what_feishu_takes(receiver: Receiver) -> None:
+    receiver.says(OK_ANSWERS["feishu"])
+    assert robot("feishu", receiver).send(notice(*(item(f"{n}", "<" * 490) for n in range(50)))).ok
+    assert len(receiver.asked[0].body) <= 20_000
+
+
 # --- command --------------------------------------------------------------------------------------
 
 
