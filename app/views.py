@@ -39,7 +39,7 @@ def node_view(engine: Engine, node: Node, published: Published) -> Json:
         "host": node.settings.destination.host,
         "state": node.state.value,
         "state_since": node.health.since,
-        "reason": why(node, field.source_errors),
+        "reason": why(engine, node),
         "proven": node.proven,
         "in_sync": node.in_sync,
         "lag_changes": field.lag_changes(node),
@@ -67,16 +67,15 @@ def node_view(engine: Engine, node: Node, published: Published) -> Json:
     }
 
 
-def why(node: Node, _source_errors: Mapping[bytes, object]) -> str:
+def why(engine: Engine, node: Node) -> str:
     """The one sentence that explains the node's standing best."""
     if node.held:
         return node.held
-    if node.state is State.RECOVERY and node.blocked:
-        return f"{node.health.reason}; {node.blocked}"
-    if node.state is State.READY and node.blocked:
-        return node.blocked
-    if node.state is State.READY and node.out_of_step:
-        return node.out_of_step
+    if node.state is State.RECOVERY:
+        said = _waits_for(engine, node) or node.blocked
+        return f"{node.health.reason}; {said}" if said else node.health.reason
+    if node.state is State.READY:
+        return node.blocked or node.out_of_step or node.late_at_start or node.health.reason
     return node.health.reason
 
 
@@ -86,6 +85,18 @@ def work_view(engine: Engine, node: Node) -> Json | None:
     if work is None:
         return None
     progress = node.progress if node.work is not None else None
+def _waits_for(engine: Engine, node: Node) -> str | None:
+    """What keeps a full resync from beginning, None when nothing does."""
+    if node.work is not None or node.target is not None:
+        return None
+    fault = engine.surveyor.fault if engine.settings.survey.scope.delete else None
+    if fault is not None:
+        return f"its full resync waits, deletion is stopped: {fault}"
+    if not engine.accepting.is_set():
+        return "its full resync waits until the publish directory is compared"
+    return engine.waits_for
+
+
     counting = progress is None or progress.counting
     return {
         "form": work.form.value,

@@ -165,6 +165,8 @@ class Engine(Commands):
             begins_to_delete=meta is not None and settings.survey.scope.delete and not meta.delete,
         )
         record.restore_nodes(saved, meta, list(settings.nodes), rules)
+        if not self.at_once:  # a single round has no time to give, and judges by what it finds
+            self.field.judged_from = float("inf")
         record.load_tail()
         self._save_meta(clean_stop=None if self.at_once and meta is not None else False)
         self.field.emit("start", f"started with {len(self.field.nodes)} nodes")
@@ -315,7 +317,11 @@ class Engine(Commands):
 
     def _on_first_scan(self, done: FirstScanDone) -> None:
         self.accepting.set()
+        if not self.at_once:
+            self.field.judged_from = self.mono() + self.settings.max_lag_seconds
         self._begin_work()
+        if not self.hands_off:
+            self._trim_tombstones()
         self._save_meta()
         self.field.emit(
             "start", f"the publish directory holds {done.files} paths, compared in {done.seconds:.1f} s"

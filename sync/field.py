@@ -18,6 +18,7 @@ from sync.ports import ClearBinned, Event, SaveBinned, SaveChanges, SaveEvent, S
 log = logging.getLogger(__name__)
 
 SEQ_TIMES = 20_000
+LONG_AGO = float("-inf")
 UNSURE = Stat(Kind.OTHER, 0, 0, 0, 0, 0, 0, 0)
 """What no path ever is: a row that any look contradicts."""
 RUN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -68,6 +69,7 @@ class Field:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.max_lag_seconds = 30.0
         self.dustbin_seconds = 5.0
+        self.judged_from = LONG_AGO  # steady seconds; before it nobody is out of step, see judge
         self.flipped = False  # since all nodes were last looked at
         self.run_seconds: dict[str, list[float]] = {}  # form → a count per class, the rest, and the sum
         self._seq_times: deque[tuple[int, float]] = deque(maxlen=SEQ_TIMES)
@@ -225,13 +227,19 @@ class Field:
     # ── who may be seen ──────────────────────────────────────────────────────────────────────────────────
 
     def judge(self) -> None:
-        """Says of every node whether it is in sync, and tells whose fitness has changed."""
-        verdicts = judge([n.standing() for n in self.nodes.values()], self.mono(), self.max_lag_seconds)
-        now = self.wall()
+        """Says of every node whether it is in sync, and tells whose fitness has changed.
+
+        A restored cursor may have been reached long ago or a moment before the stop. So a start gives everybody
+        max_lag_seconds to catch up (``judged_from``); who would be out of step until then is not known.
+        """
+        mono, now = self.mono(), self.wall()
+        verdicts = judge([n.standing() for n in self.nodes.values()], mono, self.max_lag_seconds)
+        judged = mono >= self.judged_from
         changed: dict[str, Fitness] = {}
         for node in self.nodes.values():
             before = node.out_of_step
-            node.out_of_step = verdicts[node.name]
+            verdict = verdicts[node.name]
+            node.out_of_step, node.late_at_start = (verdict, None) if judged else (None, verdict)
             fitness = self._fitness_of(node)
             node.in_sync = fitness.fit is True
             if node.in_sync:
@@ -267,6 +275,10 @@ class Field:
             return Fitness(False, node.out_of_step)
         if not node.proven:
             return Fitness(None, "not proven since the start")
+        if node.late_at_start:
+            return Fitness(
+                None, f"was behind when the service started, and may catch up: {node.late_at_start}"
+            )
         return Fitness(True, "ready and in sync")
 
     def fitness(self) -> dict[str, Fitness]:

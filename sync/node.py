@@ -96,6 +96,7 @@ class Node:
     last_in_sync_at: float | None = None
     last_audit_at: float | None = None
     out_of_step: str | None = None
+    late_at_start: str | None = None  # the same where it is not held against it yet, see Field.judge
     in_sync: bool = False
     progress: Progress | None = None
     bytes_sent: int = 0

@@ -58,6 +58,7 @@ class Meta:
     trimmed: int = 0  # tombstones up to this seq are gone: a lower cursor cannot be used
     files: int = 0  # live rows, for the source check at start
     clean_stop: bool = False
+    marks: tuple[tuple[float, int], ...] = ()  # (when, head then), hourly for a day: how old tombstones are
 
 
 @dataclass(frozen=True, slots=True)

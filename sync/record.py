@@ -19,7 +19,13 @@ from sync.ports import DropRows, Meta, NodeRecord, Saved, SaveMeta, TrimTombston
 from sync.survey import SourceNews, SurveySettings
 
 TOMBSTONE_SECONDS = 24 * 3600.0
+MARK_SECONDS = 3600.0
+APART_SECONDS = 600.0
+TRIM_SECONDS = TOMBSTONE_SECONDS - 2 * MARK_SECONDS - APART_SECONDS
+"""A mark this old covers tombstones that will be a day old before they are looked at again."""
 LONG_AGO = float("-inf")
+
+Marks = tuple[tuple[float, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,6 @@ class Record:
     def __init__(self, field: Field, survey: SurveySettings) -> None:
         self.field = field
         self.meta = Meta(machine=machine_id(), root=os.fsdecode(survey.root))
-        self._marks: list[tuple[float, int]] = []
 
     # ── what a start finds ───────────────────────────────────────────────────────────────────────────────
 
@@ -49,8 +54,8 @@ class Record:
         if stored is None:
             return None
         if (stored.machine, stored.root) == (mine.machine, mine.root):
-            self.meta = stored
-            return stored
+            self.meta = replace(stored, marks=self._marks_of(stored))
+            return self.meta
         self.field.put(DropRows(None))
         self.field.emit(
             "start",
@@ -59,6 +64,12 @@ class Record:
         )
         self.meta = replace(mine, head=stored.head, trimmed=stored.head)
         return None
+
+    def _marks_of(self, stored: Meta) -> Marks:
+        """With one for the end of the last run, which came within the hour after its last mark."""
+        now = self.field.wall()
+        at = min(now, stored.marks[-1][0] + MARK_SECONDS) if stored.marks else now
+        return _with(stored.marks, at, stored.head)
 
     def restore_nodes(
         self, saved: Saved, meta: Meta | None, wanted: list[NodeSettings], rules: Restart
@@ -133,17 +144,26 @@ class Record:
         self.field.put(*behind, SaveMeta(self.meta))
 
     def trim_tombstones(self) -> int | None:
-        """Drops tombstones older than a day; the seq up to which they are gone now, None when nothing changed."""
-        now, head = self.field.mono(), self.field.tail.head
-        self._marks.append((now, head))
-        old = [seq for at, seq in self._marks if at <= now - TOMBSTONE_SECONDS]
-        if not old:
+        """Drops tombstones before they are a day old; the seq up to which they are gone now, None when nothing
+        changed. To be asked at a start and every hour: the marks say when which head was passed.
+        """
+        now = self.field.wall()
+        marks = [(min(at, now), seq) for at, seq in _with(self.meta.marks, now, self.field.tail.head)]
+        limit = now - TRIM_SECONDS
+        old = [seq for at, seq in marks if at <= limit]
+        self.meta = replace(self.meta, marks=tuple(mark for mark in marks if mark[0] > limit))
+        seq = max(old, default=0)
+        if seq <= self.meta.trimmed:
+            self.field.put(SaveMeta(self.meta))
             return None
-        self._marks = [(at, seq) for at, seq in self._marks if at > now - TOMBSTONE_SECONDS]
-        seq = max(old)
-        self.meta = replace(self.meta, trimmed=max(self.meta.trimmed, seq))
+        self.meta = replace(self.meta, trimmed=seq)
         self.field.put(TrimTombstones(seq), SaveMeta(self.meta))
         return seq
+
+
+def _with(marks: Marks, at: float, seq: int) -> Marks:
+    """With one mark more, unless there is one just before: a service that is restarted all day must not pile up."""
+    return marks if marks and 0 <= at - marks[-1][0] < APART_SECONDS else (*marks, (at, seq))
 
 
 def machine_id() -> str:

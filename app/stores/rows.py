@@ -94,7 +94,7 @@ def meta_of(document: str) -> Meta:
 
 
 def _immutable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
 
 
 def node_row(record: NodeRecord) -> Row:

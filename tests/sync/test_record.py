@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.stores.rows import meta_of, meta_row
+from sync.core.journal import Tail
 from sync.core.model import GONE, Destination, State
 from sync.core.scope import Scope
 from sync.field import Field
@@ -113,20 +115,84 @@ def test_a_drain_by_command_outlives_a_new_destination() -> None:
     assert field.nodes["a"].drained
 
 
-def test_tombstones_are_kept_for_a_day() -> None:
-    record, field, store, clock = made()
-    assert record.trim_tombstones() is None
-    for _ in range(5):
-        field.tail.append(b"x", GONE)
-    clock.now += TOMBSTONE_SECONDS - 1
-    assert record.trim_tombstones() is None
-    field.tail.append(b"y", GONE)
-    clock.now += 1
-    assert record.trim_tombstones() == 0
-    clock.now += TOMBSTONE_SECONDS - 1
-    assert record.trim_tombstones() == 5
-    assert TrimTombstones(5) in store.writes
-    assert record.meta.trimmed == 5
+class Day:
+    """A service over some days: its record lives on in what it stores, a deletion now and then is noted."""
+
+    def __init__(self) -> None:
+        self.record, self.field, self.store, self.clock = made()
+        self.born: dict[int, float] = {}  # seq → when its tombstone was made
+        self.record.trim_tombstones()
+
+    def delete(self) -> None:
+        row = self.field.tail.append(b"path-%d" % self.field.tail.head, GONE)
+        self.born[row.seq] = self.clock.now
+        self.record.save(SURVEY, None, None)
+
+    def restart(self) -> None:
+        """Through what the database holds, JSON and all."""
+        kept = meta_of(meta_row(self.record.meta)["document"])
+        self.record, self.field, self.store, clock = made()
+        clock.now = self.clock.now
+        self.clock = clock
+        self.record.adopt(kept)
+        self.field.tail = Tail(kept.head)
+        self.hour()
+
+    def hour(self) -> None:
+        self.record.trim_tombstones()
+
+    def ages(self) -> list[float]:
+        """Of the tombstones that are left, in hours."""
+        trimmed = self.record.meta.trimmed
+        return [(self.clock.now - at) / 3600 for seq, at in self.born.items() if seq > trimmed]
+
+
+def test_tombstones_go_before_they_are_a_day_old_and_not_long_before() -> None:
+    day = Day()
+    for _ in range(60):
+        day.delete()
+        day.clock.now += 1800
+        day.delete()
+        day.clock.now += 1800
+        day.hour()
+        assert max(day.ages(), default=0) <= 24
+    assert max(day.ages()) > 20
+    assert any(isinstance(write, TrimTombstones) for write in day.store.writes)
+
+
+@pytest.mark.parametrize("minutes", [1, 7, 25, 61, 150, 700])
+def test_how_old_tombstones_are_survives_restarts_however_often(minutes: int) -> None:
+    """Each start begins its hours anew; a service that is restarted all the time would never trim."""
+    day = Day()
+    for _ in range(72 * 60 // minutes):
+        day.delete()
+        for _ in range(minutes // 60):
+            day.clock.now += 3600
+            day.hour()
+        day.clock.now += minutes % 60 * 60
+        day.restart()
+        assert max(day.ages(), default=0) <= 24
+        assert len(day.record.meta.marks) < 160
+    assert max(day.ages()) > 8
+
+
+def test_after_days_of_standing_still_old_tombstones_are_trimmed_at_the_start() -> None:
+    day = Day()
+    day.delete()
+    day.clock.now += 3 * TOMBSTONE_SECONDS
+    day.restart()
+    assert not day.ages()
+
+
+def test_a_clock_that_goes_back_keeps_no_tombstone_for_ever() -> None:
+    day = Day()
+    day.delete()
+    day.clock.now -= 10 * TOMBSTONE_SECONDS
+    day.hour()
+    for _ in range(25):
+        day.clock.now += 3600
+        day.hour()
+    assert day.record.meta.trimmed == 1
 
 
 def test_head_and_rows_are_stored_in_one_transaction() -> None:
