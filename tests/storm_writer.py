@@ -1,6 +1,8 @@
 """One writer of the storm: does random things to a tree until its time is over. Seeded, and never surprised.
 
 python -m tests.storm_writer ROOT OUTSIDE SEED SECONDS PACE
+
+OUTSIDE.linked gets the inode of every file that ever had two names, a line each.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from collections.abc import Callable
 from tests.trees import ODD_NAMES
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+ELSEWHERE = b"../elsewhere"
+"""Leads out of the tree, for nobody to follow. A writer may: by the time it enters a folder, another has put a link
+there. So it leads to where nothing matters, unlike `..`, through which publish and var themselves were renamed.
+"""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -157,7 +163,7 @@ class Writer:
         with contextlib.suppress(OSError):
             os.unlink(path)
         os.symlink(
-            self.random.choice((b"nowhere", b"..", b"/nonexistent/absolute", self.name(), b"a/b")), path
+            self.random.choice((b"nowhere", ELSEWHERE, b"/nonexistent/absolute", self.name(), b"a/b")), path
         )
 
     def change_kind(self) -> None:
@@ -175,6 +181,8 @@ class Writer:
 
     def hard_link(self) -> None:
         path, other = self.file(), self.new()
+        with open(self.outside + b".linked", "a") as linked:  # before the link is there
+            linked.write(f"{os.lstat(path).st_ino}\n")
         os.link(path, other)
         if self.random.random() < 0.5:
             self._write(path, self.content(), "ab")
@@ -230,6 +238,7 @@ class Writer:
 
 
 def main(root: str, outside: str, seed: str, seconds: str, pace: str) -> None:
+    os.makedirs(os.path.join(os.fsencode(root), ELSEWHERE, b"folder"), exist_ok=True)
     writer = Writer(os.fsencode(root), os.fsencode(outside), int(seed))
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
