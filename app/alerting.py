@@ -6,15 +6,18 @@ second, and calls ``reload`` and ``stop``. Every delivery and every hook worth r
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
+from uuid import uuid4
 
 from flask import Flask
 
 from app.alerts.configured import channels_of, hooks_of, routes_of, rules_of
 from app.alerts.entry import Entry, EntryState
-from app.alerts.model import Delivery
+from app.alerts.model import Delivery, test_notice
 from app.alerts.service import Alerts
 from app.alerts.wording import one_line, title
 from app.config.schema.root import Config
@@ -24,7 +27,9 @@ from app.hooks import Hooks
 from app.stores.alerts import make_alert_store
 from app.stores.journal import Fence
 from app.telling import Telling
+from sync.ports import StoreError
 
+log = logging.getLogger(__name__)
 TRIES_BEFORE_ERROR = 3
 
 
@@ -49,6 +54,7 @@ class Alerting:
     ) -> None:
         """Raises ChannelError for channel options that can never work."""
         self._emit = emit
+        self.name = config.name
         self.deliveries: Counter[tuple[str, str]] = Counter()
         self.store = make_alert_store(app, fence)
         self.alerts = Alerts(
@@ -72,12 +78,30 @@ class Alerting:
     def reload(self, config: Config) -> None:
         """Takes over another configuration. Raises ChannelError; then nothing is changed."""
         channels = channels_of(config.alerts)
+        self.name = config.name
         self.alerts.reconfigure(rules_of(config), routes_of(config.alerts), channels)
         self.hooks.reconfigure(hooks_of(config))
 
     def wake(self) -> None:
         """Lets what is due be told; for a timer, once a second."""
         self.alerts.wake()
+
+    def test(self, channel: str) -> tuple[Entry, Delivery]:
+        """Tries a channel now, in the caller's thread, and writes it down like every delivery.
+
+        Raises KeyError: no such channel.
+        """
+        at = time.time()
+        delivery = self.alerts.test(channel)
+        notice = test_notice(uuid4().hex, channel, at, self.name)
+        state = EntryState.SENT if delivery.ok else EntryState.FAILED
+        entry = Entry(f"{notice.id}:{channel}", channel, notice, at, at, state, 1, delivery.detail)
+        try:
+            self.store.save(None, [entry])
+        except StoreError as error:
+            log.warning("the test of %s is on no page: %s", channel, error)
+        self._delivered(entry, delivery)
+        return entry, delivery
 
     def _delivered(self, entry: Entry, delivery: Delivery) -> None:
         result = "retry" if entry.state is EntryState.WAITING else entry.state.value
@@ -86,7 +110,7 @@ class Alerting:
         severity = "info" if delivery.ok else "warning" if tried else "error"
         self._emit(
             "alert",
-            one_line(f"{entry.channel}: {result}: {title(entry.notice)} ({delivery.detail})", 1000),
+            one_line(f"{entry.channel}: {result}: {title(entry.notice, 'en')} ({delivery.detail})", 1000),
             severity=severity,
             channel=entry.channel,
             result=result,

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
 from app.address_book import AddressBook
-from app.alerting import Alerting
-from app.alerts.model import Condition
+from app.alert_operations import AlertOperations
+from app.cutting import Key, key_of_text, page_of, text_of_key
 from app.naming import unknown
 from app.reconcile import Reconciler
+from app.refused import Refused as Refused
 from app.stores.reading import Reading
 from app.stores.rows import dustbin_id
-from app.views import Json, Publications, alert_view, entry_view, node_view, path_view, status_view
+from app.views import Json, Publications, entry_view, node_view, path_view, status_view
 from app.views import Published as Published
 from dns.ledger import LedgerUnavailableError
 from sync.core.dustbin import Binned
@@ -29,17 +30,23 @@ T = TypeVar("T")
 
 FRESH_SECONDS = 0.2
 STUCK_SECONDS = 10.0
+MOST_HELD = 1_000_000
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
-    """An operation that cannot be done: ``code`` for programs, the message for people."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+def _binned_key(entry: Binned) -> Key:
+    return entry.discarded, -entry.first_failed_at, dustbin_id(entry.node, entry.path)
 
 
-class Operations:
+def _held_key(held: tuple[str, bytes]) -> Key:
+    return held[0], _sortable(held[1])
+
+
+def _sortable(path: bytes) -> str:
+    """The bytes as text of the same order."""
+    return path.decode("latin-1")
+
+
+class Operations(AlertOperations):
     """The operations of one running service. Thread-safe."""
 
     def __init__(
@@ -56,7 +63,6 @@ class Operations:
         self.dns = dns
         self.book = book
         self.publications: Publications = dns.publications
-        self.alerting: Alerting | None = None  # a one-off run tells nobody
         self.reload = reload
         self._status: tuple[float, Json] | None = None
         self._lock = threading.Lock()
@@ -87,6 +93,12 @@ class Operations:
         """`GET /api/v1/nodes`."""
         return {"nodes": self.status()["nodes"]}
 
+    def nodes_page(self, limit: int, before: str | None) -> Json:
+        """A page of them, by name."""
+        found = self.status()["nodes"]
+        shown, more = self._page(found, lambda n: (str(n["name"]),), limit, before, ("",))
+        return {"nodes": shown, "next_before": more}
+
     def node(self, name: str) -> Json:
         """`GET /api/v1/nodes/<name>`."""
         published = self.publications()
@@ -97,32 +109,89 @@ class Operations:
 
         return self._ask(look)
 
-    def dustbin(self, node: str | None = None) -> Json:
-        """`GET /api/v1/dustbin`."""
+    def dustbin(self, node: str | None = None, limit: int | None = None, before: str | None = None) -> Json:
+        """`GET /api/v1/dustbin`: what is still tried first, then newest first; None: all of it."""
+        found = self._binned(node)
+        shown, more = self._page(found, _binned_key, limit, before, (False, 0.0, ""))
+        return {
+            "entries": [entry_view(e, dustbin_id(e.node, e.path)) for e in shown],
+            "total": len(found),
+            "next_before": more,
+        }
 
-        def look() -> Json:
-            entries: list[Binned] = []
-            for each in self.engine.field.nodes.values():
-                if node in (None, each.name):
-                    entries += each.dustbin.values()
-            return {"entries": [entry_view(e, dustbin_id(e.node, e.path)) for e in entries]}
+    def failed_on(self, paths: Iterable[bytes]) -> set[tuple[str, bytes]]:
+        """Which of the paths stand in which node's dustbin, as (node, path)."""
+        wanted = list(paths)
+
+        def look() -> set[tuple[str, bytes]]:
+            nodes = self.engine.field.nodes.values()
+            return {(n.name, path) for n in nodes if n.dustbin for path in wanted if path in n.dustbin}
 
         return self._ask(look)
 
-    def held_deletions(self, limit: int = 1000) -> Json:
-        """What would be deleted, where deletion waits for a person."""
+    def source_errors(self, limit: int, before: str | None) -> Json:
+        """`GET /api/v1/source/errors`: what cannot be read at the source, by path."""
+        found = self._ask(self.engine.field.source_errors.copy)
+        shown, more = self._page(list(found), lambda path: (_sortable(path),), limit, before, ("",))
+        errors = [path_view(path) | {"error": found[path][0]} for path in shown]
+        return {"errors": errors, "total": len(found), "next_before": more}
 
-        def look() -> Json:
-            return {
-                "source": [path_view(p) for p in self.engine.surveyor.held_paths(limit)],
-                "nodes": {
-                    n.name: [path_view(p) for p in n.would_delete[:limit]]
-                    for n in self.engine.field.nodes.values()
-                    if n.would_delete
-                },
+    def held_deletions(self, limit: int = 1000, before: str | None = None, node: str | None = None) -> Json:
+        """What would be deleted, where deletion waits for a person: the source's first, then node by node.
+
+        ``node``: only of this one; "" is the source.
+        """
+        groups = self._held()
+        found = [(name, path) for name, paths in groups.items() if node in (None, name) for path in paths]
+        shown, more = self._page(found, _held_key, limit, before, ("", ""))
+        views: dict[str, list[Json]] = {}
+        for name, path in shown:
+            views.setdefault(name, []).append(path_view(path))
+        return {
+            "source": views.pop("", []),
+            "nodes": views,
+            "total": len(found),
+            "next_before": more,
+        }
+
+    def held_groups(self, limit: int) -> list[Json]:
+        """The same for a page: who holds how many, and the first of each. ``node`` None is the source."""
+        return [
+            {
+                "node": name or None,
+                "total": len(paths),
+                "paths": [path_view(p) for p in page_of(paths, lambda p: (_sortable(p),), limit)[0]],
             }
+            for name, paths in self._held().items()
+        ]
+
+    def _held(self) -> dict[str, list[bytes]]:
+        """Copies, so that nothing is sorted in the engine's thread; "" is the source."""
+
+        def look() -> dict[str, list[bytes]]:
+            source = self.engine.surveyor.held_paths(MOST_HELD)
+            nodes = {n.name: list(n.would_delete) for n in self.engine.field.nodes.values()}
+            return {name: paths for name, paths in {"": source, **nodes}.items() if paths}
 
         return self._ask(look)
+
+    def _binned(self, node: str | None = None) -> list[Binned]:
+        def look() -> list[Binned]:
+            nodes = self.engine.field.nodes.values()
+            return [e for each in nodes if node in (None, each.name) for e in each.dustbin.values()]
+
+        return self._ask(look)
+
+    @staticmethod
+    def _page(
+        found: Sequence[T], key: Callable[[T], Key], limit: int | None, before: str | None, like: Key
+    ) -> tuple[list[T], str | None]:
+        try:
+            behind = None if before is None else key_of_text(before, like)
+        except ValueError:
+            raise Refused("bad_request", "before must be the next_before of an earlier answer") from None
+        shown, more = page_of(found, key, len(found) if limit is None else limit, behind)
+        return shown, text_of_key(more)
 
     # ── acting ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,81 +226,38 @@ class Operations:
         self.forget_status()
         return {"name": name, "drained": drained}
 
-    def retry(self, ids: Iterable[str] | None) -> Json:
-        """Tries dustbin entries again now; None: all."""
-        retried = self._change_entries(self.engine.retry_paths, ids)
-        self.forget_status()
-        return {"retried": retried}
+    def retry(self, ids: Iterable[str] | None, node: str | None = None, *, known: bool = True) -> Json:
+        """Tries dustbin entries again now. ``ids`` None: all, or all of ``node``'s.
 
-    def discard(self, ids: Iterable[str] | None) -> Json:
-        """Stops trying dustbin entries; None: all."""
-        return {"discarded": self._change_entries(self.engine.discard_paths, ids)}
+        Raises Refused when there is one of them no more; with ``known`` False those are only counted.
+        """
+        retried, missing = self._change_entries(self.engine.retry_paths, ids, node, known)
+        self.forget_status()
+        return {"retried": retried} | ({} if known else {"unknown": missing})
+
+    def discard(self, ids: Iterable[str] | None, node: str | None = None, *, known: bool = True) -> Json:
+        """Stops trying dustbin entries; otherwise as ``retry``."""
+        discarded, missing = self._change_entries(self.engine.discard_paths, ids, node, known)
+        return {"discarded": discarded} | ({} if known else {"unknown": missing})
 
     def _change_entries(
-        self, change: Callable[[Callable[[str, bytes], bool]], int], ids: Iterable[str] | None
-    ) -> int:
+        self,
+        change: Callable[[Callable[[str, bytes], bool]], int],
+        ids: Iterable[str] | None,
+        of: str | None,
+        known: bool,
+    ) -> tuple[int, list[str]]:
+        if of is not None:
+            self._refuse_unknown([of])
         if ids is None:
-            return change(lambda node, path: True)
+            return change(lambda node, path: of in (None, node)), []
         wanted = set(ids)
-        known = {e["id"] for e in self.dustbin()["entries"]}
-        if missing := wanted - known:
-            raise Refused("unknown_entry", f"there is no dustbin entry {', '.join(sorted(missing))}")
-        return change(lambda node, path: dustbin_id(node, path) in wanted)
-
-    # ── alerts ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def _alerting(self) -> Alerting:
-        if self.alerting is None:
-            raise Refused(
-                "not_running", "alerts are told by a running service only: start it with `make serve`"
-            )
-        return self.alerting
-
-    def alerts(self) -> Json:
-        """What holds now, what is silenced, and the channels there are."""
-        alerts = self._alerting().alerts
-        return {
-            "alerts": [alert_view(alert) for alert in alerts.alerts],
-            "silences": [
-                {
-                    "id": s.id,
-                    "until": s.until,
-                    "condition": s.condition,
-                    "object": s.object,
-                    "comment": s.comment,
-                }
-                for s in alerts.silences
-            ],
-            "channels": sorted(alerts.outbox.channels),
-        }
-
-    def test_channel(self, channel: str) -> Json:
-        """Sends a test over a channel and says in full what happened."""
-        try:
-            delivery = self._alerting().alerts.test(channel)
-        except KeyError:
-            names = ", ".join(sorted(self._alerting().alerts.outbox.channels)) or "none are configured"
-            raise Refused(
-                "unknown_channel", f"there is no channel {channel!r}; the channels are: {names}"
-            ) from None
-        return {"channel": channel, "ok": delivery.ok, "detail": delivery.detail}
-
-    def silence(self, seconds: float, condition: str | None, name: str | None, comment: str) -> Json:
-        """Tells nothing of these alerts for a while."""
-        try:
-            chosen = Condition(condition) if condition else None
-        except ValueError:
-            raise Refused(
-                "usage", f"there is no condition {condition!r}; there are: {', '.join(Condition)}"
-            ) from None
-        begun = self._alerting().alerts.silence(time.time() + seconds, chosen, name, comment)
-        return {"id": begun.id, "until": begun.until}
-
-    def end_silence(self, silence_id: str) -> Json:
-        """Ends a silence early."""
-        if not self._alerting().alerts.end_silence(silence_id):
-            raise Refused("unknown_silence", f"there is no silence {silence_id!r}")
-        return {"ended": silence_id}
+        chosen = {dustbin_id(e.node, e.path): (e.node, e.path) for e in self._binned(of)}
+        missing = sorted(wanted - chosen.keys())
+        if missing and known:
+            raise Refused("unknown_entry", f"there is no dustbin entry {', '.join(missing)}")
+        pairs = {pair for name, pair in chosen.items() if name in wanted}
+        return change(lambda node, path: (node, path) in pairs), missing
 
     # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from app.alerts.alert import Alert
+from app.alerts.model import Notice
+from app.alerts.wording import title
 from app.version import VERSION
 from sync.core.dustbin import Binned
 from sync.core.model import State, base64_of, text_of
@@ -14,6 +18,8 @@ from sync.engine import Engine
 from sync.node import Node
 
 Json = dict[str, Any]
+SHOWN_ERRORS = 100
+"""So many of the source's errors are told with the status; all of them at `/api/v1/source/errors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,6 @@ def why(engine: Engine, node: Node) -> str:
     return node.health.reason
 
 
-def work_view(engine: Engine, node: Node) -> Json | None:
-    """What runs on the node now; numbers are None while rsync still counts."""
-    work = node.work or node.audit
-    if work is None:
-        return None
-    progress = node.progress if node.work is not None else None
 def _waits_for(engine: Engine, node: Node) -> str | None:
     """What keeps a full resync from beginning, None when nothing does."""
     if node.work is not None or node.target is not None:
@@ -97,6 +97,12 @@ def _waits_for(engine: Engine, node: Node) -> str | None:
     return engine.waits_for
 
 
+def work_view(engine: Engine, node: Node) -> Json | None:
+    """What runs on the node now; numbers are None while rsync still counts."""
+    work = node.work or node.audit
+    if work is None:
+        return None
+    progress = node.progress if node.work is not None else None
     counting = progress is None or progress.counting
     return {
         "form": work.form.value,
@@ -132,8 +138,10 @@ def status_view(engine: Engine, published: Mapping[str, Published], dns: Json) -
             "held_deletions": source.held,
             "pending": surveyor.pending,
             "source_errors": [
-                {**path_view(path), "error": error} for path, (error, _) in engine.field.source_errors.items()
+                {**path_view(path), "error": error}
+                for path, (error, _) in islice(engine.field.source_errors.items(), SHOWN_ERRORS)
             ],
+            "source_errors_total": len(engine.field.source_errors),
             "directories": surveyor.watcher.directories,
         },
         "database": {"ok": trouble is None, "error": trouble},
@@ -156,6 +164,23 @@ def alert_view(alert: Alert) -> Json:
         "since": alert.since,
         "ended_at": alert.ended_at,
         "phase": alert.phase.value,
+    }
+
+
+def delivery_view(row: Mapping[str, Any]) -> Json:
+    """A notice on its way to a channel, or what became of it."""
+    notice = Notice.from_json(json.loads(row["notice"]))
+    return {
+        "id": row["id"],
+        "channel": row["channel"],
+        "kind": notice.kind.value,
+        "severity": notice.severity.value,
+        "title": title(notice, "en"),
+        "state": row["state"],
+        "attempts": row["attempts"],
+        "created_at": row["created_at"],
+        "next_try_at": row["next_try_at"] if row["state"] == "waiting" else None,
+        "answer": row["last_answer"],
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from app.models import READ, DustbinRow, Entry, EventRow, TransferRow, db
+from app.models import READ, DustbinRow, Entry, EventRow, OutboxRow, TransferRow, db
 from app.stores.journal import COLUMNS, explain
 from app.stores.rows import changes_of
 from sync.core.model import Change, base64_of, text_of
@@ -106,6 +106,33 @@ class Reading:
             query = query.where(DustbinRow.node == node)
         rows = [dict(row._mapping) for row in self._all(query)]
         return [row | named(row["path"]) for row in rows]
+
+    def deliveries(
+        self,
+        limit: int = LIMIT,
+        before: tuple[Any, ...] | None = None,
+        channel: str | None = None,
+        state: str | None = None,
+    ) -> list[Facts]:
+        """The outbox's rows, newest first: id, channel, notice (JSON), state, attempts, next_try_at, …
+
+        ``before``: (created_at, id) of the last row of the page before.
+        """
+        chosen = _conditions(OutboxRow, channel=channel, state=state)
+        if before is not None:
+            at, entry = before
+            older = sa.and_(OutboxRow.created_at == at, OutboxRow.id > entry)
+            chosen.append(sa.or_(OutboxRow.created_at < at, older))
+        table: Any = OutboxRow.__table__
+        newest = (OutboxRow.created_at.desc(), OutboxRow.id)
+        query = sa.select(table).where(*chosen).order_by(*newest).limit(max(0, min(limit, MOST + 1)))
+        return [dict(row._mapping) for row in self._all(query)]
+
+    def delivery(self, entry_id: str) -> Facts | None:
+        """One row of the outbox."""
+        table: Any = OutboxRow.__table__
+        rows = self._all(sa.select(table).where(OutboxRow.id == entry_id))
+        return dict(rows[0]._mapping) if rows else None
 
     def counts(self) -> Facts:
         """How many rows each table of the history and the journal has; for the status page."""

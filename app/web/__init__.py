@@ -12,8 +12,11 @@ def register(app: Flask) -> None:
         access,
         answers,
         api,
+        api_alerts,  # noqa: F401 - adds its views to api's blueprint
+        api_logs,  # noqa: F401
         audit,
         context,
+        events,
         format,  # noqa: A004 - the module is named for what it does
         headers,
         health,
@@ -36,6 +39,6 @@ def register(app: Flask) -> None:
     metrics.register(app)
     for part in (audit, context, format, wording):
         part.register(app)
-    for module in (health, api, openapi, reports, pages, settings, login, public):
+    for module in (health, api, openapi, reports, pages, events, settings, login, public):
         app.register_blueprint(module.blueprint)
     access.limiter.limit(access.TOKEN_RATE, exempt_when=access.is_no_token)(api.blueprint)

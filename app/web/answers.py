@@ -16,6 +16,8 @@ STATUS_OF = {
     "unknown_node": 404,
     "unknown_entry": 404,
     "unknown_service": 404,
+    "unknown_channel": 404,
+    "unknown_silence": 404,
     "not_reported": 409,
     "not_found": 404,
     "bad_request": 400,

@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request
 from app.operations import Refused
 from app.stores.reading import Reading
 from app.web.answers import document, operations, supervisor
-from app.web.paging import asked_page, paged
+from app.web.audit import note, tells_itself
+from app.web.paging import MOST, asked_cursor, asked_limit, asked_page, paged
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -47,7 +48,10 @@ def status() -> Response:
 
 @blueprint.get("/nodes")
 def nodes() -> Response:
-    return document(operations().nodes())
+    """Every node; with ``limit`` a page of them, by name."""
+    if "limit" not in request.args and "before" not in request.args:
+        return document(operations().nodes() | {"next_before": None})
+    return document(operations().nodes_page(asked_limit(), asked_cursor()))
 
 
 @blueprint.get("/nodes/<name>")
@@ -87,13 +91,21 @@ def transfers() -> Response:
 
 @blueprint.get("/dustbin")
 def dustbin() -> Response:
-    return document(operations().dustbin(request.args.get("node") or None))
+    """What nodes could not take: what is still tried first, then newest first."""
+    return document(operations().dustbin(request.args.get("node") or None, asked_limit(), asked_cursor()))
 
 
 @blueprint.get("/deletions")
 def deletions() -> Response:
     """What waits for a person before it is deleted, at the source and on nodes."""
-    return document(operations().held_deletions())
+    found = operations().held_deletions(asked_limit(MOST), asked_cursor(), request.args.get("node"))
+    return document(found)
+
+
+@blueprint.get("/source/errors")
+def source_errors() -> Response:
+    """What cannot be read at the source, by path."""
+    return document(operations().source_errors(asked_limit(), asked_cursor()))
 
 
 # ── acting ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +139,47 @@ def retry(entry: str) -> Response:
 @blueprint.post("/dustbin/<entry>/discard")
 def discard(entry: str) -> Response:
     return document(operations().discard([entry]), 202)
+
+
+@blueprint.post("/dustbin/retry")
+@tells_itself
+def retry_some() -> Response:
+    """Some entries, or all: of every node, or of one."""
+    ids, node = some()
+    answer = operations().retry(ids, node, known=False)
+    note(f"tried again {told(ids, node)}: {answer['retried']}")
+    return document(answer, 202)
+
+
+@blueprint.post("/dustbin/discard")
+@tells_itself
+def discard_some() -> Response:
+    """Some entries, or all: of every node, or of one."""
+    ids, node = some()
+    answer = operations().discard(ids, node, known=False)
+    note(f"discarded {told(ids, node)}: {answer['discarded']}")
+    return document(answer, 202)
+
+
+def some() -> tuple[list[str] | None, str | None]:
+    """Which dustbin entries the body names; None for all. Raises Refused: naming nothing is not naming all."""
+    facts = body()
+    ids, node = facts.get("ids"), facts.get("node")
+    if node is not None and not isinstance(node, str):
+        raise Refused("bad_request", "node must be the name of a node")
+    if flag(facts, "all"):
+        if ids is not None:
+            raise Refused("bad_request", "give ids or all, not both")
+        return None, node
+    if not isinstance(ids, list) or not ids or not all(isinstance(name, str) for name in ids):
+        raise Refused("bad_request", 'name the entries, {"ids": ["…"]}, or say {"all": true}')
+    return ids, node
+
+
+def told(ids: list[str] | None, node: str | None) -> str:
+    """Which entries, for the audit trail."""
+    what = "all dustbin entries" if ids is None else "some dustbin entries"
+    return f"{what} of {node}" if node else what
 
 
 # ── DNS ──────────────────────────────────────────────────────────────────────────────────────────────────

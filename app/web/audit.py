@@ -14,25 +14,29 @@ from app.web.origin import SAFE, address
 
 V = TypeVar("V", bound=Callable[..., Any])
 WORDS = {
-    "api.check": "asked to check",
-    "api.resync": "asked for a full resync of",
-    "api.drain": "drained",
-    "api.undrain": "undrained",
-    "api.retry": "tried again the dustbin entry",
-    "api.discard": "discarded the dustbin entry",
+    "api.check": "asked to check {what}",
+    "api.resync": "asked for a full resync of {what}",
+    "api.drain": "drained {what}",
+    "api.undrain": "undrained {what}",
+    "api.retry": "tried again the dustbin entry {what}",
+    "api.discard": "discarded the dustbin entry {what}",
+    "api.test_channel": "sent a test over {what}",
+    "api.end_silence": "ended the silence {what}",
+    "events.test": "sent a test over {what}",
+    "events.end_silence": "ended the silence {what}",
     "api.dns_apply": "applied the DNS plan",
     "api.dns_freeze": "froze DNS",
     "api.dns_unfreeze": "unfroze DNS",
-    "pages.node_actions": "asked of nodes:",
-    "pages.dustbin_actions": "asked of dustbin entries:",
+    "pages.node_actions": "asked of nodes: {what}",
+    "pages.dustbin_actions": "asked of dustbin entries: {what}",
     "pages.accept_deletions": "accepted the deletions that waited",
-    "pages.dns_actions": "asked of DNS:",
-    "settings.save_section": "changed the settings of",
-    "settings.save_entry": "changed",
-    "settings.add_entry": "added to",
-    "settings.remove_entry": "removed",
-    "settings.users": "changed users:",
-    "settings.tokens": "changed tokens:",
+    "pages.dns_actions": "asked of DNS: {what}",
+    "settings.save_section": "changed the settings of {what}",
+    "settings.save_entry": "changed {what}",
+    "settings.add_entry": "added to {what}",
+    "settings.remove_entry": "removed {what}",
+    "settings.users": "changed users: {what}",
+    "settings.tokens": "changed tokens: {what}",
 }
 UNTOLD = frozenset({"login.login", "login.logout", "login.first", "login.preferences"})
 """They say themselves what happened, or change nothing anybody else sees."""
@@ -69,22 +73,33 @@ def tell(endpoint: str, status: int) -> None:
     who = visitor()
     assert who is not None  # noqa: S101 - the caller looked
     arguments = {name: str(value)[:200] for name, value in (request.view_args or {}).items()}
-    words = WORDS.get(endpoint) or endpoint.partition(".")[2].replace("_", " ")
+    words = WORDS.get(endpoint) or endpoint.partition(".")[2].replace("_", " ") + " {what}"
     chosen = [n for key in ("names", "ids", "name") for n in request.form.getlist(key)]
     if action := request.form.get("action"):
         arguments["action"] = action[:20]
-    what = " ".join([words, *arguments.values(), ", ".join(re.sub(r"\s+", " ", c)[:80] for c in chosen[:20])])
+    named = ", ".join(re.sub(r"\s+", " ", c)[:80] for c in chosen[:20])
+    what = " ".join([*arguments.values(), named]).strip()
+    did = words.replace("{what}", what) if "{what}" in words else f"{words}: {what}" if what else words
     name = "token " + who.name if who.kind == "token" else who.name
     node = arguments.get("name") if endpoint.startswith(("api.", "nodes.")) else None
     record(
         current_app._get_current_object(),  # type: ignore[attr-defined]
         name,
-        what.strip(),
+        did.strip(),
         node=node,
         action=endpoint,
         address=address(),
         status=status,
     )
+
+
+def note(did: str) -> None:
+    """Writes down what the visitor did, for views that tell it themselves."""
+    who = visitor()
+    assert who is not None  # noqa: S101 - nobody else is let in
+    name = "token " + who.name if who.kind == "token" else who.name
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    record(app, name, re.sub(r"\s+", " ", did)[:500], action=request.endpoint, address=address())
 
 
 def tells_itself(view: V) -> V:

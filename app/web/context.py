@@ -54,7 +54,7 @@ def trouble_of(status: dict[str, Any]) -> Trouble:
     faults += [s.get("error") for s in status["services"]]
     bad = sum(1 for fault in faults if fault)
     bad += publish["held_deletions"] > 0
-    content = sum(n["dustbin"] for n in status["nodes"]) + len(publish["source_errors"])
+    content = sum(n["dustbin"] for n in status["nodes"]) + publish["source_errors_total"]
     content += publish["held_deletions"] > 0
     dead = any(n["state"] == "dead" for n in status["nodes"])
     level = "bad" if bad or dead else "warn" if nodes or content else "ok"

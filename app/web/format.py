@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,8 @@ def ago(at: float | None) -> Markup | str:
     exact = datetime.fromtimestamp(at, UTC)
     delta = timedelta(seconds=round(at - time.time()))
     text = format_timedelta(delta, add_direction=True, granularity="second", threshold=1.2)
+    if not delta:
+        text = gettext("now")
     title = exact.strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact.isoformat(), title, text)
 
@@ -73,6 +76,11 @@ def visible(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def literally(text: object) -> str:
+    """A name as a silence takes it for itself: what would match others stands in brackets."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(text))
+
+
 def register(app: Flask) -> None:
     """Adds the filters."""
     filters: dict[str, Any] = {
@@ -82,6 +90,7 @@ def register(app: Flask) -> None:
         "number": number,
         "ms": milliseconds,
         "visible": visible,
+        "literally": literally,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.trim_blocks = True

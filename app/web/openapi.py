@@ -9,162 +9,60 @@ from flask import Blueprint, Response, request
 from app.version import VERSION
 from app.web.access import needs
 from app.web.answers import document
+from app.web.openapi_schemas import (
+    BOOL,
+    LEVEL,
+    NEXT,
+    NEXT_TEXT,
+    NUMBER,
+    SCHEMAS,
+    TEXT,
+    WHOLE,
+    Schema,
+    listed,
+    nullable,
+    record,
+    ref,
+)
 from app.web.paging import LARGEST, LIMIT, MOST
 
 blueprint = Blueprint("openapi", __name__, url_prefix="/api/v1")
-Schema = dict[str, Any]
-
-
-def nullable(kind: str, **more: Any) -> Schema:
-    """A value that may be null."""
-    return {"type": [kind, "null"], **more}
-
-
-def record(required: dict[str, Schema], **optional: Schema) -> Schema:
-    """An object with these keys; others may come with later versions."""
-    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
-
-
-def listed(item: Schema) -> Schema:
-    """A list."""
-    return {"type": "array", "items": item}
-
-
-def ref(name: str) -> Schema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-TEXT, NUMBER, WHOLE, BOOL = {"type": "string"}, {"type": "number"}, {"type": "integer"}, {"type": "boolean"}
-STATE = {"type": "string", "enum": ["ready", "unhealth", "dead", "recovery"]}
-PATH = {"path": TEXT}
-PATH_B64 = {
-    "path_b64": {"type": "string", "description": "The exact bytes, where the text does not say them"}
+LIMIT_PARAMETER: Schema = {
+    "name": "limit",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT},
 }
-NEXT = nullable("integer", description="What to ask `before` with for the next page; null at the end")
-
-SCHEMAS: dict[str, Schema] = {
-    "Error": record({"error": record({"code": TEXT, "message": TEXT})}),
-    "Work": record(
-        {
-            "form": TEXT,
-            "seconds": NUMBER,
-            "counting": BOOL,
-            "bytes": nullable("integer"),
-            "percent": nullable("number"),
-        }
-    ),
-    "Probe": record({"kind": TEXT, "good": nullable("boolean"), "detail": TEXT}),
-    "Node": record(
-        {
-            "name": TEXT,
-            "title": nullable("string"),
-            "host": TEXT,
-            "state": STATE,
-            "state_since": NUMBER,
-            "reason": TEXT,
-            "proven": BOOL,
-            "in_sync": BOOL,
-            "lag_changes": nullable("integer"),
-            "lag_seconds": nullable("number"),
-            "cursor": nullable("integer"),
-            "published": BOOL,
-            "unpublished_reason": nullable("string"),
-            "addresses": listed(TEXT),
-            "drained": BOOL,
-            "last_in_sync_at": nullable("number"),
-            "last_audit_at": nullable("number"),
-            "drift": WHOLE,
-            "dustbin": WHOLE,
-            "rtt_ms": nullable("number"),
-        },
-        work={"oneOf": [ref("Work"), {"type": "null"}]},
-        probes=listed(ref("Probe")),
-    ),
-    "Line": record(
-        {"line": TEXT, "type": TEXT, "values": listed(TEXT), "desired": listed(TEXT), "reason": TEXT}
-    ),
-    "Service": record({"name": TEXT, "zone": TEXT, "record": TEXT, "lines": listed(ref("Line"))}),
-    "Publish": record({"root": TEXT, "files": WHOLE, "ok": BOOL, "error": nullable("string")}),
-    "Status": record(
-        {
-            "version": TEXT,
-            "started_at": NUMBER,
-            "head": WHOLE,
-            "frozen": nullable("string"),
-            "publish": ref("Publish"),
-            "nodes": listed(ref("Node")),
-            "services": listed(ref("Service")),
-        }
-    ),
-    "Change": record({"seq": WHOLE, **PATH, "kind": TEXT, "size": WHOLE, "mtime": NUMBER}, **PATH_B64),
-    "Event": record(
-        {
-            "id": WHOLE,
-            "at": NUMBER,
-            "kind": TEXT,
-            "severity": {"type": "string", "enum": ["info", "warning", "error"]},
-            "node": nullable("string"),
-            "message": TEXT,
-            "facts": {"type": "object"},
-        }
-    ),
-    "Transfer": record(
-        {
-            "id": WHOLE,
-            "at": NUMBER,
-            "node": TEXT,
-            "form": TEXT,
-            "outcome": TEXT,
-            "code": nullable("integer"),
-            "seconds": NUMBER,
-            "files": WHOLE,
-            "bytes": WHOLE,
-            "deleted": WHOLE,
-            "message": TEXT,
-        }
-    ),
-    "Entry": record(
-        {
-            "id": TEXT,
-            "node": TEXT,
-            **PATH,
-            "error": TEXT,
-            "code": nullable("integer"),
-            "attempts": WHOLE,
-            "first_failed_at": NUMBER,
-            "next_try_at": nullable("number"),
-            "discarded": BOOL,
-        },
-        **PATH_B64,
-    ),
-    "Operation": record(
-        {
-            "action": TEXT,
-            "service": nullable("string"),
-            "name": TEXT,
-            "type": TEXT,
-            "line": TEXT,
-            "values": listed(TEXT),
-            "old_values": listed(TEXT),
-            "reason": TEXT,
-        }
-    ),
-    "Plan": record({"operations": listed(ref("Operation")), "held": nullable("string")}),
-    "Applied": record({"applied": WHOLE, "held": nullable("string")}),
-}
-
+CURSOR_PARAMETERS = [
+    LIMIT_PARAMETER,
+    {"name": "before", "in": "query", "schema": TEXT, "description": "The `next_before` of the page before"},
+]
+ALL_AT_ONCE = [
+    {**LIMIT_PARAMETER, "schema": {"type": "integer", "minimum": 1, "maximum": MOST}},
+    CURSOR_PARAMETERS[1],
+]
 PAGE_PARAMETERS = [
-    {
-        "name": "limit",
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT},
-    },
+    LIMIT_PARAMETER,
     {"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST}},
 ]
 NODE_FILTER = {"name": "node", "in": "query", "schema": TEXT}
-NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-ENTRY = {"name": "entry", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+SOME = {
+    "type": "object",
+    "properties": {"ids": {**listed(TEXT), "minItems": 1}, "all": BOOL, "node": TEXT},
+    "description": "`ids` names some; `all`: every one, with `node` every one of that node",
+}
+
+
+def path_parameter(name: str) -> Schema:
+    """A text in the path."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def changed_entries(word: str) -> Schema:
+    """How many dustbin entries were meant, and which of those named are no more."""
+    return record({word: WHOLE, "unknown": listed(TEXT)})
+
+
+NAME, ENTRY = path_parameter("name"), path_parameter("entry")
 
 
 def answers(good: int, schema: Schema, *bad: int) -> dict[str, Any]:
@@ -217,7 +115,12 @@ def paths() -> dict[str, Any]:
     only_accept = {"type": "object", "properties": {"accept_deletions": BOOL}}
     return {
         "/status": look("Everything at a glance", ref("Status")),
-        "/nodes": look("Every node", record({"nodes": listed(ref("Node"))})),
+        "/nodes": look(
+            "Every node; with `limit` page by page, by name",
+            record({"nodes": listed(ref("Node")), "next_before": NEXT_TEXT}),
+            ALL_AT_ONCE,
+            400,
+        ),
         "/nodes/{name}": look("One node", ref("Node"), [NAME], 404),
         "/nodes/{name}/check": order("Observe it now", {"type": "object"}, [NAME], None, 404),
         "/nodes/{name}/resync": order(
@@ -259,11 +162,103 @@ def paths() -> dict[str, Any]:
             400,
         ),
         "/dustbin": look(
-            "What nodes could not take", record({"entries": listed(ref("Entry"))}), [NODE_FILTER]
+            "What nodes could not take: what is still tried first, then newest first",
+            record({"entries": listed(ref("Entry")), "total": WHOLE, "next_before": NEXT_TEXT}),
+            [*CURSOR_PARAMETERS, NODE_FILTER],
+            400,
+        ),
+        "/dustbin/retry": order(
+            "Try some or all of them again now", changed_entries("retried"), None, SOME, 400, 404
+        ),
+        "/dustbin/discard": order(
+            "Stop trying some or all of them", changed_entries("discarded"), None, SOME, 400, 404
         ),
         "/dustbin/{entry}/retry": order("Try it again now", {"type": "object"}, [ENTRY], None, 404),
         "/dustbin/{entry}/discard": order("Stop trying it", {"type": "object"}, [ENTRY], None, 404),
-        "/deletions": look("What waits for a person before it is deleted", {"type": "object"}),
+        "/deletions": look(
+            "What waits for a person before it is deleted: at the source, then node by node",
+            ref("Deletions"),
+            [
+                {**LIMIT_PARAMETER, "schema": {**LIMIT_PARAMETER["schema"], "default": MOST}},
+                CURSOR_PARAMETERS[1],
+                {**NODE_FILTER, "description": "Only of this node; empty: only at the source"},
+            ],
+            400,
+        ),
+        "/source/errors": look(
+            "What cannot be read at the source, by path",
+            record({"errors": listed(ref("PathError")), "total": WHOLE, "next_before": NEXT_TEXT}),
+            CURSOR_PARAMETERS,
+            400,
+        ),
+        "/alerts": look(
+            "What holds now, what is silenced, and the channels",
+            record(
+                {"alerts": listed(ref("Alert")), "silences": listed(ref("Silence")), "channels": listed(TEXT)}
+            ),
+        ),
+        "/alerts/deliveries": look(
+            "What was sent where and how it went, newest first",
+            record({"deliveries": listed(ref("Delivery")), "next_before": NEXT_TEXT}),
+            [
+                *CURSOR_PARAMETERS,
+                {"name": "channel", "in": "query", "schema": TEXT},
+                {"name": "state", "in": "query", "schema": TEXT},
+            ],
+            400,
+        ),
+        "/alerts/channels/{channel}/test": order(
+            "Send a test and say in full what happened",
+            record({"channel": TEXT, "ok": BOOL, "detail": TEXT, "delivery": TEXT}),
+            [path_parameter("channel")],
+            None,
+            404,
+        ),
+        "/alerts/silences": order(
+            "Tell nothing of some alerts for so many `seconds`, or `until` then (seconds since 1970)",
+            record({"id": TEXT, "until": NUMBER}),
+            None,
+            {
+                "type": "object",
+                "properties": {
+                    "seconds": NUMBER,
+                    "until": NUMBER,
+                    "condition": nullable("string"),
+                    "object": nullable("string", maxLength=200, description="`*` and `?` match many"),
+                    "comment": {"type": "string", "maxLength": 200},
+                },
+            },
+            400,
+        ),
+        "/alerts/silences/{silence_id}/end": order(
+            "End a silence early", record({"ended": TEXT}), [path_parameter("silence_id")], None, 404
+        ),
+        "/logs": look(
+            "The last log lines, newest first, and from which level on there are any",
+            record({"lines": listed(ref("LogLine")), "next_before": NEXT, "levels": listed(ref("Level"))}),
+            [
+                *PAGE_PARAMETERS,
+                {
+                    "name": "part",
+                    "in": "query",
+                    "schema": TEXT,
+                    "description": "`sync` is all below it too",
+                },
+                {"name": "level", "in": "query", "schema": LEVEL, "description": "From this one on"},
+            ],
+            400,
+        ),
+        "/logs/level": order(
+            "Change a level until the next reload or restart; null puts back the configuration's",
+            ref("Level"),
+            None,
+            {
+                "type": "object",
+                "required": ["level"],
+                "properties": {"level": {"oneOf": [LEVEL, {"type": "null"}]}, "part": TEXT},
+            },
+            400,
+        ),
         "/dns/plan": look("What would be done now", ref("Plan")),
         "/dns/apply": order(
             "One pass now",

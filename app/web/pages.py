@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import time
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, flash, make_response, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from app import history
-from app.models import OutboxRow, db
 from app.operations import Refused
 from app.stores.reading import Reading
 from app.web.access import may, needs
 from app.web.answers import document, operations, supervisor
 from app.web.context import IDLE_SECONDS, WORKING_SECONDS, is_working, page
 from app.web.format import duration
-from app.web.paging import asked_page
+from app.web.paging import asked_cursor, asked_page
+from sync.core.model import text_of
 
 blueprint = Blueprint("pages", __name__)
 STATES = ("ready", "recovery", "unhealth", "dead")
 SORTS = ("name", "state", "lag", "dustbin", "rtt")
 MATRIX_NODES = 30
 MATRIX_CHANGES = 25
-KINDS = (
-    *("flip", "batch", "resync", "audit", "drift", "dustbin", "source", "watch", "held", "out_of_step"),
-    *("dns", "alert", "inventory", "nodes", "config", "access", "probe", "start", "stop"),
-)
+BINNED, HELD_PATHS, PATHS = 100, 200, 500
 ACTIONS = ("check", "resync", "drain", "undrain")
 
 
@@ -226,7 +222,7 @@ def node(name: str) -> Response:
         flips=reading().events(12, node=name, kind=("flip", "out_of_step", "nodes")),
         audits=reading().events(6, node=name, kind=("audit", "drift", "resync", "held")),
         transfers=reading().transfers(12, node=name),
-        dustbin=operations().dustbin(name)["entries"][:20],
+        dustbin=operations().dustbin(name, 20)["entries"],
         probe_limit=supervisor().config.health.sleep_times.ready,
     )
 
@@ -301,11 +297,12 @@ def curves(what: str, span: int, rows: list[dict[str, Any] | None]) -> dict[str,
 def content() -> Response:
     """What is published, how far it is, and what could not be taken."""
     status = operations().status()
+    do = operations()
     changes = reading().changes(MATRIX_CHANGES, asked_page().before)
-    entries = operations().dustbin()["entries"]
-    failed = {(e["node"], e["path"]) for e in entries}
+    failed = {(node, text_of(path)) for node, path in do.failed_on(map(bytes_of, changes))}
+    binned = do.dustbin(None, BINNED, asked_cursor("bin"))
     nodes = sorted(status["nodes"], key=lambda n: (n["cursor"] is None, n["cursor"] or 0, n["name"]))
-    held = operations().held_deletions() if any_held(status) else None
+    shown = {"before": asked_page().before, "bin": asked_cursor("bin")}
     return page(
         "content.html",
         "content",
@@ -314,13 +311,51 @@ def content() -> Response:
         changes=changes,
         matrix=nodes[:MATRIX_NODES],
         reached=[reach(change, nodes, failed) for change in changes],
-        older=changes[-1]["seq"] if len(changes) == MATRIX_CHANGES else None,
+        older=url_for("pages.content", **{**shown, "before": changes[-1]["seq"]})
+        if len(changes) == MATRIX_CHANGES
+        else None,
         failed=failed,
-        entries=sorted(entries, key=lambda e: (e["discarded"], e["node"], e["path"]))[:500],
-        entries_total=len(entries),
-        held=held,
+        entries=binned["entries"],
+        entries_total=binned["total"],
+        entries_older=url_for("pages.content", **{**shown, "bin": binned["next_before"]}) + "#dustbin"
+        if binned["next_before"]
+        else None,
+        held=do.held_groups(HELD_PATHS) if any_held(status) else None,
         scope=supervisor().config.publish,
     )
+
+
+def bytes_of(change: dict[str, Any]) -> bytes:
+    """The path of a row of the journal."""
+    exact = change.get("path_b64")
+    return base64.b64decode(exact) if exact else str(change["path"]).encode()
+
+
+@blueprint.get("/content/deletions")
+def deletions() -> Response:
+    """All paths that would go, of the source or of one node."""
+    node = request.args.get("node", "")
+    found = operations().held_deletions(PATHS, asked_cursor(), node)
+    rows = found["nodes"].get(node, []) if node else found["source"]
+    title = _("What would be deleted from %(node)s", node=node) if node else _("What is gone from the source")
+    return paths_page("pages.deletions", title, rows, found, node=node or None)
+
+
+@blueprint.get("/content/unreadable")
+def unreadable() -> Response:
+    """Everything that cannot be read at the source."""
+    found = operations().source_errors(PATHS, asked_cursor())
+    title = _("What cannot be read at the source")
+    return paths_page("pages.unreadable", title, found["errors"], found)
+
+
+def paths_page(
+    endpoint: str, title: str, rows: list[dict[str, Any]], found: dict[str, Any], **asked: Any
+) -> Response:
+    """A long list of paths, page by page."""
+    more = found["next_before"]
+    older = url_for(endpoint, **asked, before=more) if more else None
+    return page("paths.html", "content", heading=title, rows=rows, total=found["total"], older=older)
 
 
 def any_held(status: dict[str, Any]) -> bool:
@@ -347,8 +382,11 @@ def dustbin_actions() -> Response:
     if action not in ("retry", "discard") or ids == []:
         raise Refused("bad_request", _("Choose at least one entry and what to do."))
     do = operations()
-    answer = do.retry(ids) if action == "retry" else do.discard(ids)
-    count = next(iter(answer.values()))
+    answer = do.retry(ids, known=False) if action == "retry" else do.discard(ids, known=False)
+    count = answer["retried" if action == "retry" else "discarded"]
+    if ids and not count:
+        flash(_("What you chose is in the dustbin no more."), "good")
+        return go_back("pages.content")
     said = {
         "retry": ngettext("Trying %(num)s entry again.", "Trying %(num)s entries again.", count),
         "discard": ngettext("%(num)s entry is discarded.", "%(num)s entries are discarded.", count),
@@ -411,56 +449,6 @@ def dns_actions(action: str) -> Response:
     done = ngettext("%(num)s operation applied.", "%(num)s operations applied.", answer["applied"])
     flash(f"{done} {answer['held'] or ''}".strip(), "bad" if answer["held"] else "good")
     return go_back("pages.dns")
-
-
-# ── events ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@blueprint.get("/events")
-def events() -> Response:
-    """One timeline with filters, and what was sent where."""
-    asked = asked_page()
-    kinds = [k for k in request.args.getlist("kind") if k in KINDS]
-    severity = request.args.get("severity", "")
-    levels = {"error": ["error"], "warning": ["warning", "error"]}.get(severity)
-    rows = reading().events(100, asked.before, asked.node, kinds or None, severity=levels)
-    older = None
-    if len(rows) == 100:
-        older = url_for("pages.events", **{**request.args.to_dict(flat=False), "before": rows[-1]["id"]})
-    return page(
-        "events.html",
-        "events",
-        poll=None if asked.before else IDLE_SECONDS,
-        events=rows,
-        kinds=KINDS,
-        chosen=kinds,
-        severity=severity,
-        node=asked.node,
-        names=[n["name"] for n in operations().status()["nodes"]],
-        deliveries=deliveries(50),
-        older=older,
-    )
-
-
-def deliveries(limit: int) -> list[dict[str, Any]]:
-    """What was sent where and how it went, newest first."""
-    query = sa.select(OutboxRow).order_by(OutboxRow.created_at.desc()).limit(limit)
-    found = []
-    for row in db.session.scalars(query):
-        notice = json.loads(row.notice)
-        items = notice.get("items") or [{}]
-        subject = notice.get("text") or "; ".join(str(i.get("summary", "")) for i in items[:3])
-        found.append(
-            {
-                "channel": row.channel,
-                "state": row.state,
-                "attempts": row.attempts,
-                "created_at": row.created_at,
-                "last_answer": row.last_answer,
-                "subject": f"{notice.get('kind', '')}: {subject}"[:300],
-            }
-        )
-    return found
 
 
 @blueprint.get("/favicon.ico")

@@ -26,10 +26,20 @@ class Page:
 def asked_page(limit: int = LIMIT) -> Page:
     """What the query string asks for. Raises Refused for numbers that are none or out of bounds."""
     return Page(
-        asked_number("limit", limit, 1, MOST) or limit,
+        asked_limit(limit),
         asked_number("before", None, 0, LARGEST),
         request.args.get("node") or None,
     )
+
+
+def asked_limit(limit: int = LIMIT) -> int:
+    """How long a page is asked for. Raises Refused for what is no number, or out of bounds."""
+    return asked_number("limit", limit, 1, MOST) or limit
+
+
+def asked_cursor(name: str = "before") -> str | None:
+    """The ``next_before`` of a list whose rows have no numbers; what it means is for who made it."""
+    return request.args.get(name) or None
 
 
 def asked_number(name: str, default: int | None, least: int, most: int) -> int | None:
