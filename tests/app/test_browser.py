@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser import launch
+from tests.browser import launch, opened
 from tests.served import PASSWORD, Service, service
 from tests.servers_rsync import rsyncd
 from tests.stand import wait_until
@@ -68,28 +68,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, launch(playwright) as found:
         yield found
-
-
-class Watch:
-    """What must not happen on a page."""
-
-    def __init__(self, page: Page, home: str) -> None:
-        self.wrong: list[str] = []
-        page.on("console", lambda m: self.wrong.append(f"console: {m.text}") if m.type == "error" else None)
-        page.on("pageerror", lambda e: self.wrong.append(f"error: {e}"))
-        page.on("request", lambda r: None if r.url.startswith((home, "data:")) else self.wrong.append(r.url))
-
-
-def opened(browser: Browser, running: Service, **options) -> tuple[Page, Watch]:
-    context = browser.new_context(**options)
-    if running.headers:  # there is an administrator
-        cookie = running.logged_in().get_cookie("lockstep")
-        context.add_cookies(
-            [{"name": "lockstep", "value": cookie.value, "url": running.url, "httpOnly": True}]
-        )
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    return page, Watch(page, running.url)
 
 
 @pytest.fixture
