@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Protocol
 
 from app.record_views import standing
+from dns.core.model import Action
 from dns.executor import Pass
 from dns.ledger import HistoryEntry
 
@@ -44,9 +45,12 @@ class PassNews:
         self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
         if not entry.ok:
             self.counts["errors", provider, entry.code] += 1
-        text = (
-            f"{entry.action.value} {', '.join(entry.values) or ', '.join(entry.old_values)} for {entry.key}"
-        )
+        values = ", ".join(entry.values) or ", ".join(entry.old_values)
+        text = {
+            Action.ADD: f"add {values} for {entry.key}",
+            Action.REPLACE: f"replace {values} for {entry.key}",
+            Action.REMOVE: f"remove {values} for {entry.key}",
+        }[entry.action]
         self._emit(
             f"{text}: {entry.reason if entry.ok else f'failed: {entry.answer}'}",
             "info" if entry.ok else "error",

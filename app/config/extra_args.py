@@ -50,4 +50,4 @@ def _is_allowed(argument: str) -> bool:
 
 
 def _allowed_text() -> str:
-    return " ".join(sorted(FLAGS, key=str.lower)) + " and " + " ".join(f"{o}=…" for o in sorted(WITH_VALUE))
+    return " ".join(sorted(FLAGS, key=str.lower)) + " " + " ".join(f"{o}=…" for o in sorted(WITH_VALUE))
