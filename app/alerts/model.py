@@ -133,7 +133,8 @@ class Notice:
     """One message for people: several alerts of one condition told at once.
 
     ``incident`` names its thread; ``follows`` are the incidents of earlier notices that it takes up again
-    (a repeat, an end). ``name`` is the installation's. Items are in the order in which they began.
+    (a repeat, an end). ``name`` is the installation's. Its sentences are English; ``language`` is what a person is
+    told them in. Items are in the order in which they began.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Notice:
     follows: tuple[str, ...] = ()
     name: str = "Lockstep"
     text: str = ""
+    language: str = "en"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the outbox table."""
@@ -160,6 +162,7 @@ class Notice:
             "follows": list(self.follows),
             "name": self.name,
             "text": self.text,
+            "language": self.language,
         }
 
     @classmethod
@@ -176,6 +179,7 @@ class Notice:
             tuple(value["follows"]),
             value["name"],
             value["text"],
+            value.get("language", "en"),
         )
 
 
@@ -266,3 +270,4 @@ class AlertRules:
     flap_count: int = 3
     flap_seconds: float = 900.0
     name: str = "Lockstep"
+    language: str = "en"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -165,12 +166,12 @@ class Alerts:
     def tell(self, text: str, channels: Sequence[str], severity: Severity = Severity.INFO) -> None:
         """Queues a text for these channels, past conditions and routes: for hooks that name a channel."""
         notice = text_notice(self._new_id(), NoticeKind.HOOK, text, self._clock(), self._name(), severity)
-        self.outbox.put(notice, channels)
+        self.outbox.put(self._spoken(notice), channels)
 
     def test(self, channel: str) -> Delivery:
         """Tries a channel now, in the caller's thread. Raises KeyError when there is no such channel."""
         notice = test_notice(self._new_id(), channel, self._clock(), self._name())
-        return self.outbox.tell_now(notice, channel)
+        return self.outbox.tell_now(self._spoken(notice), channel)
 
     def step(self) -> None:
         """Everything the thread does when woken; also for tests and commands without a thread."""
@@ -180,7 +181,9 @@ class Alerts:
             now = self._clock()
             told = self._book.advance(now)
             entries = [
-                entry_for(one, channel, now) for one, channels in told for channel in _useful(one, channels)
+                entry_for(replace(one, language=self._book.rules.language), channel, now)
+                for one, channels in told
+                for channel in _useful(one, channels)
             ]
             state = self._book.to_json()
             if entries or state != self._stored:
@@ -209,6 +212,11 @@ class Alerts:
             what = f"{entry.attempts} tries to tell of something failed: {delivery.detail}"
             signal = of_system(self._clock(), _channel_object(entry.channel), what, Severity.WARNING)
             self.feed(signal)
+
+    def _spoken(self, notice: Notice) -> Notice:
+        """The notice in the language that people are told in."""
+        with self._lock:
+            return replace(notice, language=self._book.rules.language)
 
     def _name(self) -> str:
         with self._lock:

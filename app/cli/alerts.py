@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import click
 
 from app.alerts.channels import make_channel
+from app.alerts.configured import language_of
 from app.alerts.model import Condition, test_notice
 from app.cli.output import Exit, ago, as_json, document, fail, speaks_plainly, table
 from app.cli.service import running, running_or_refuse
@@ -70,7 +72,8 @@ def _test_here(name: str) -> dict[str, object]:
         names = ", ".join(sorted(config.alerts.channels)) or "none are configured"
         fail(f"there is no channel {name!r}; the channels are: {names}")
     channel = make_channel(name, {"kind": section.kind, **values_of(section)})
-    delivery = channel.send(test_notice("test", name, time.time(), config.name))
+    notice = test_notice("test", name, time.time(), config.name)
+    delivery = channel.send(replace(notice, language=language_of(config)))
     return {"channel": name, "ok": delivery.ok, "detail": delivery.detail}
 
 

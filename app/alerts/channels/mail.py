@@ -17,8 +17,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from app.alerts.model import Notice, NoticeKind, Severity
-from app.alerts.wording import LISTED, advice, body, clock_text, duration, one_line, title
+from app.alerts.model import Item, Notice, NoticeKind, Severity
+from app.alerts.wording import (
+    LISTED,
+    advice,
+    body,
+    footer,
+    left_out,
+    object_of,
+    one_line,
+    span_of,
+    times_of,
+    title,
+)
+from app.sentences import Sentences, sentences
 
 _POLICY = SMTP.clone(cte_type="7bit")
 
@@ -57,16 +69,25 @@ def _address(text: str) -> Address:
 
 
 def _values(notice: Notice) -> dict[str, object]:
+    words = sentences(notice.language)
     return {
         "notice": notice,
+        "language": "zh-CN" if notice.language == "zh" else notice.language,
         "title": title(notice),
-        "items": notice.items[:LISTED],
-        "more": max(0, len(notice.items) - LISTED),
+        "items": [_row(notice, item, words) for item in notice.items[:LISTED]],
+        "more": left_out(notice),
         "advice": [] if notice.kind is NoticeKind.RESOLVED else advice(notice),
         "text": body(notice),
-        "duration": duration,
-        "clock": clock_text,
-        "one_line": one_line,
+        "footer": footer(notice),
+    }
+
+
+def _row(notice: Notice, item: Item, words: Sentences) -> dict[str, str]:
+    span = [span_of(item, notice.at, notice.language), times_of(item, notice.language)]
+    return {
+        "object": one_line(object_of(item, words)),
+        "summary": one_line(words.of(item.summary), 500),
+        "span": ", ".join(part for part in span if part),
     }
 
 
