@@ -22,7 +22,13 @@ def rules_of(config: Config) -> AlertRules:
         float(alerts.group_seconds),
         float(alerts.repeat_seconds),
         name=config.name,
+        language=language_of(config),
     )
+
+
+def language_of(config: Config) -> str:
+    """What mails and chat messages are written in: nobody's browser says what they would like."""
+    return "zh" if config.web.language == "zh" else "en"
 
 
 def routes_of(alerts: AlertsConfig) -> Routes:
