@@ -13,12 +13,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import burst, death, dns_failover, dns_plan, large, machine, one_file
+from bench import burst, dashboard, death, dns_failover, dns_plan, large, machine, one_file
 from bench.figures import Figure, details, table
 from bench.ground import folder
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-NAMES = ("one-file", "burst", "resync", "idle", "restart", "crash", "death", "dns", "dns-failover")
+NAMES = (
+    "one-file",
+    "burst",
+    "resync",
+    "idle",
+    "restart",
+    "crash",
+    "death",
+    "dns",
+    "dns-failover",
+    "dashboard",
+)
 
 
 def main() -> int:
@@ -80,6 +91,9 @@ def _chosen(options: argparse.Namespace) -> list[tuple[str, Callable[[Path], lis
         chosen.append(("dns", lambda home: dns_plan.measure()))
     if "dns-failover" in wanted:
         chosen.append(("dns-failover", lambda home: dns_failover.measure(home, 5 if quick else 20)))
+    if "dashboard" in wanted:
+        rounds, seconds = (2, 10.0) if quick else (options.rounds or 4, 20.0)
+        chosen.append(("dashboard", lambda home: dashboard.measure(home, rounds, seconds)))
     return chosen
 
 

@@ -28,19 +28,25 @@ class Service:
     """`python wsgi.py` over ``publish`` with one node per (name, port, module)."""
 
     def __init__(
-        self, home: Path, publish: Path, nodes: Mapping[str, tuple[int, str]], sync: Json | None = None
+        self,
+        home: Path,
+        publish: Path,
+        nodes: Mapping[str, tuple[int, str]],
+        sync: Json | None = None,
+        more: Callable[[Json], Json] = lambda config: config,
     ) -> None:
         self.home, self.publish, self.nodes = home, publish, nodes
         self.data = home / "data"
-        self._sync = sync or {}
+        self.port = free_port()
+        self._sync, self._more = sync or {}, more
         self._process: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True, exist_ok=True)
-        (home / "config.yml").write_text(json.dumps(self._config()))  # JSON is YAML
+        (home / "config.yml").write_text(json.dumps(self._more(self._config())))  # JSON is YAML
 
     def _config(self) -> Json:
         return {
             "data_dir": str(self.data),
-            "web": {"port": free_port()},
+            "web": {"port": self.port},
             "log": {"path": str(self.home / "service.log")},
             "publish": {"root": str(self.publish)},
             "sync": self._sync,
@@ -58,8 +64,7 @@ class Service:
 
     def start(self) -> float:
         """Starts it; when (time.perf_counter) that was."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LOCKSTEP_")}
-        environment |= {"LOCKSTEP_CONFIG": str(self.home / "config.yml"), "LOCKSTEP_ENV": "prod"}
+        environment = self._environment()
         began = time.perf_counter()
         with (self.home / "output.log").open("ab") as out:
             self._process = subprocess.Popen(
@@ -71,6 +76,22 @@ class Service:
                 stderr=out,
             )
         return began
+
+    def command(self, *words: str, typed: str = "") -> None:
+        """`flask WORDS…` on this installation, with ``typed`` on its standard input."""
+        subprocess.run(
+            [sys.executable, "-m", "flask", *words],
+            cwd=ROOT,
+            env=self._environment() | {"FLASK_APP": "app:create_app"},
+            input=typed,
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("LOCKSTEP_")}
+        return kept | {"LOCKSTEP_CONFIG": str(self.home / "config.yml"), "LOCKSTEP_ENV": "prod"}
 
     def stop(self) -> float:
         """Ends it cleanly; the seconds that took."""

@@ -28,6 +28,7 @@ def register(app: Flask) -> None:
         public,
         reports,
         settings,
+        sharing,
         wording,
     )
 
@@ -41,4 +42,5 @@ def register(app: Flask) -> None:
         part.register(app)
     for module in (health, api, openapi, reports, pages, events, settings, login, public):
         app.register_blueprint(module.blueprint)
+    sharing.register(app, "pages", "events")
     access.limiter.limit(access.TOKEN_RATE, exempt_when=access.is_no_token)(api.blueprint)

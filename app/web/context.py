@@ -71,14 +71,12 @@ def is_working(status: dict[str, Any]) -> bool:
 
 
 def page(template: str, section: str, *, poll: int | None = None, **facts: Any) -> Response:
-    """The page with an ETag; 304 to a poll that has it."""
+    """The page with an ETag, which says whether it says something else; `app.web.sharing` answers polls by it."""
     text = render_template(template, section=section, poll=poll, **facts)
     response = make_response(text)
     if request.method == "GET":
         tag = hashlib.sha256(VOLATILE.sub(rb"\1", text.encode())).hexdigest()[:24]
         response.set_etag(tag)
-        if request.headers.get("X-Poll"):
-            response.make_conditional(request)
     return response
 
 
