@@ -100,6 +100,7 @@ WORDS = (
     *("critical", "warning", "info"),  # how bad it is
     *("error", "recovered", "drift", "source", "held", "dns", "system", "inventory"),  # what is wrong
     *("out_of_step", "cut_off"),
+    "set",  # a secret
     *("node", "part", "channel", "service", "provider"),  # what there is none of
 )
 """Words that say everything by themselves somewhere."""

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from flask_babel import format_decimal, format_timedelta, gettext
+from flask_babel import format_decimal, format_timedelta, get_locale, gettext
 from markupsafe import Markup
+
+from app.sentences import sentences
 
 UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
@@ -29,15 +31,27 @@ def ago(at: float | None) -> Markup | str:
 
 def duration(seconds: float | None) -> str:
     """A length of time in two units at most: 3 d 4 h, 12 min 5 s, 3.2 s, 40 ms."""
-    if seconds is None:
-        return "–"
+    return "–" if seconds is None else in_units(_duration(seconds))
+
+
+def in_units(text: str) -> str:
+    """The length with the units of the visitor's language."""
+    return sentences(str(get_locale() or "en")).of(text)
+
+
+def unit_of(name: str) -> str:
+    """A unit of time by itself, for what the page's script writes."""
+    return in_units(f"1 {name}").removeprefix("1 ")
+
+
+def _duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds > 0.0005 else "0 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     for size, name, below, small in (
-        (86_400, gettext("d"), 3600, "h"),
+        (86_400, "d", 3600, "h"),
         (3600, "h", 60, "min"),
         (60, "min", 1, "s"),
     ):
@@ -68,7 +82,7 @@ def milliseconds(value: float | None) -> str:
     """A round trip."""
     if value is None:
         return "–"
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+    return in_units(f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms")
 
 
 def visible(text: object) -> str:
@@ -90,6 +104,7 @@ def register(app: Flask) -> None:
         "number": number,
         "ms": milliseconds,
         "visible": visible,
+        "unit": unit_of,
         "literally": literally,
     }
     app.jinja_env.filters.update(filters)

@@ -18,6 +18,7 @@ from app.web.answers import document, operations, supervisor
 from app.web.context import IDLE_SECONDS, WORKING_SECONDS, is_working, page
 from app.web.format import duration
 from app.web.paging import asked_cursor, asked_page
+from app.web.wording import reason
 from sync.core.model import text_of
 
 blueprint = Blueprint("pages", __name__)
@@ -447,7 +448,7 @@ def dns_actions(action: str) -> Response:
         case _:
             raise Refused("not_found", "there is no such action")
     done = ngettext("%(num)s operation applied.", "%(num)s operations applied.", answer["applied"])
-    flash(f"{done} {answer['held'] or ''}".strip(), "bad" if answer["held"] else "good")
+    flash(f"{done} {reason(answer['held'])}".strip(), "bad" if answer["held"] else "good")
     return go_back("pages.dns")
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
+from app.alerts.model import OF_NODES, Condition
 from app.sentences import sentences
 
 
@@ -35,6 +36,12 @@ def event_text(event: Mapping[str, Any]) -> str:
     return reason(message)
 
 
+def about(alert: Mapping[str, Any]) -> str:
+    """What an alert is about: a node's name as it is, anything else in the visitor's language."""
+    named = str(alert["object"])
+    return named if alert["condition"] in OF_NODES - {Condition.ERROR} else reason(named)
+
+
 def register(app: Flask) -> None:
     """Adds the filters."""
-    app.jinja_env.filters.update(reason=reason, event_text=event_text)
+    app.jinja_env.filters.update(reason=reason, event_text=event_text, about=about)

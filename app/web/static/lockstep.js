@@ -37,8 +37,9 @@
   // ── plots ──────────────────────────────────────────────────────────────────────────────────────────────
   const plots = new Map();
   function colour(name) { return getComputedStyle(html).getPropertyValue(name).trim(); }
+  const [MS, S, MIN] = (words.units || "ms s min").split(" ").map((unit) => " " + unit);
   const SCALES = {
-    s: (v) => (v === null ? "–" : v < 1 ? Math.round(v * 1000) + " ms" : v < 120 ? +v.toFixed(1) + " s" : Math.round(v / 60) + " min"),
+    s: (v) => (v === null ? "–" : v < 1 ? Math.round(v * 1000) + MS : v < 120 ? +v.toFixed(1) + S : Math.round(v / 60) + MIN),
     B: (v) => { if (v === null) return "–"; let u = 0; while (v >= 1000 && u < 4) { v /= 1000; u++; } return +v.toFixed(1) + " " + ["B", "KB", "MB", "GB", "TB"][u] + "/s"; },
   };
   async function plot(element) {
