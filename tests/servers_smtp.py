@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -38,6 +39,7 @@ class Mailbox:
     attempts: int = 0
     logins: list[str] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     async def handle_RCPT(  # noqa: N802
@@ -60,6 +62,7 @@ class Mailbox:
                 return reply
         with self.arrived:
             self.encrypted.append(session.ssl is not None)
+            self.times.append(time.time())
             self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
             self.recipients.append(list(envelope.rcpt_tos))
             self.arrived.notify_all()
@@ -151,6 +154,38 @@ def smtp_server(
         yield port
     finally:
         controller.stop()
+
+
+class MailServer:
+    """A plain server that goes away and comes back on the same port. One thread holds it."""
+
+    def __init__(self, box: Mailbox) -> None:
+        self.box = box
+        self.port = free_port()
+        self._controller: Controller | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self._controller is not None
+
+    def start(self) -> None:
+        """Is back; waits for the port when a client happens to have it."""
+        deadline = time.monotonic() + 20
+        while self._controller is None:
+            controller = Controller(self.box, hostname="127.0.0.1", port=self.port, ready_timeout=20)
+            try:
+                controller.start()
+                self._controller = controller
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Goes away, in the middle of whatever it does."""
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
 
 
 @contextlib.contextmanager

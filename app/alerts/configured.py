@@ -21,6 +21,7 @@ def rules_of(config: Config) -> AlertRules:
         {float(seconds): count for seconds, count in alerts.strategies.items()},
         float(alerts.group_seconds),
         float(alerts.repeat_seconds),
+        flap_seconds=float(alerts.flap_seconds),
         name=config.name,
         language=language_of(config),
     )

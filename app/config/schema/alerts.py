@@ -135,6 +135,7 @@ class AlertsConfig(Section):
     strategies: Mapping[Window, Positive] = {90: 30, 120: 20, 150: 10, 300: 5}
     group_seconds: Duration = 30
     repeat_seconds: PositiveDuration = 14400
+    flap_seconds: PositiveDuration = 900
     channels: Mapping[Name, ChannelConfig] = {}
     routes: Mapping[Route, tuple[str, ...]] = {"default": ("ops",)}
 
