@@ -82,12 +82,14 @@ def disk_trouble(folder: Path) -> str | None:
 
 
 def service_trouble(service: Json) -> str | None:
-    """Why nobody answers for a service on some line; None while somebody does, or nothing is known yet."""
+    """Why no node answers for a service on some line, also where a stopgap does; None while one does, or nothing is
+    known yet.
+    """
     lines = service.get("lines", [])
     by_line: dict[str, list[Json]] = {}
     for line in lines:
         by_line.setdefault(line["line"], []).append(line)
     for line, sets in by_line.items():
-        if sets and not any(one["desired"] for one in sets):
+        if sets and not any(one["desired"] and not one["stopgap"] for one in sets):
             return f"no node is fit for {service.get('fqdn', service['name'])} on {line}: {sets[0]['reason']}"
     return None

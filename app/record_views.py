@@ -85,6 +85,7 @@ def set_view(key: RecordKey, wanted: DesiredSet, values: tuple[str, ...], held: 
         "reason": wanted.reason,
         "missing": dict(wanted.missing),
         "held": held or None,
+        "stopgap": wanted.stopgap,
     }
 
 

@@ -42,6 +42,7 @@ class Choice(NamedTuple):
     missing: Mapping[str, str]
     against: Mapping[str, str]
     unfit: Mapping[str, tuple[str, ...]]
+    stopgap: bool = False
 
 
 @dataclass(slots=True)
@@ -145,27 +146,32 @@ class Chooser:
     def _none(self, passed: Sequence[str]) -> Choice:
         missing = {name: self._why_not(name) for name in passed}
         because = _sentence(list(missing.values())) or "no node is configured for it"
-        records, outcome = self._left(passed, because)
-        return self._choice(records, f"{self.key.line} → {outcome}: {because}", missing)
+        records, outcome, stopgap = self._left(passed, because)
+        choice = self._choice(records, f"{self.key.line} → {outcome}: {because}", missing)
+        return choice._replace(stopgap=stopgap)
 
-    def _left(self, passed: Sequence[str], because: str) -> tuple[tuple[DesiredRecord, ...], str]:
-        """What stands when no address may answer, and the words for it."""
+    def _left(self, passed: Sequence[str], because: str) -> tuple[tuple[DesiredRecord, ...], str, bool]:
+        """What stands when no address may answer, the words for it, and whether it is a stopgap."""
         nodes = [self.known.nodes[name] for name in passed if name in self.known.nodes]
         offers = [offer for node in nodes for offer in self._offers(node.name)]
         doubtful = [n for n in nodes if not n.drained and (n.fit is None or not n.addresses_known)]
         if doubtful or any(o.fit is None for o in offers):
             stays = [v for v in self.standing if self._bad(v) is None]
             if stays:
-                return tuple(self._kept(v, "what is unknown changes nothing") for v in stays), "as it is"
+                return (
+                    tuple(self._kept(v, "what is unknown changes nothing") for v in stays),
+                    "as it is",
+                    False,
+                )
         if not offers and any(node.fit and not node.drained for node in nodes):
-            return (), "nothing"
+            return (), "nothing", False
         if self.service.when_none_ready is WhenNoneReady.HOLD and self.standing:
             why = f"no node is fit, and the service holds its last answer: {because}"
-            return tuple(self._kept(v, why) for v in self.standing), "its last answer, held"
+            return tuple(self._kept(v, why) for v in self.standing), "its last answer, held", True
         if self.service.when_none_ready is WhenNoneReady.FALLBACK and (own := self._own_addresses()):
             why = f"no node is fit, so the service's fallback address answers: {because}"
-            return tuple(self._kept(v, why) for v in own), "the fallback addresses"
-        return (), "nothing"
+            return tuple(self._kept(v, why) for v in own), "the fallback addresses", True
+        return (), "nothing", False
 
     def _own_addresses(self) -> list[str]:
         same = (a for a in self.service.fallback_addresses if address_type(a) == self.key.type)

@@ -96,7 +96,7 @@ def _set(
     if wrong:
         return DesiredSet(service.name, key, held=wrong[0])
     choice = _remembered(service, key, plan, able, known, standing)
-    return DesiredSet(service.name, key, *choice)
+    return DesiredSet(service.name, key, **choice._asdict())
 
 
 def _remembered(

@@ -256,7 +256,8 @@ class DesiredSet:
     `missing`: why each node of the line that does not answer there does not. `against`: the reason by
     value for what stands and should not; `unfit` names, for those of them that follow from evidence, the
     undrained nodes that are known to be unfit (none where it is a drain). `held`: not empty, the set is
-    left as it is, for this reason.
+    left as it is, for this reason. `stopgap`: no node is known to be fit, and what stands is the last answer
+    held, or the service's fallback addresses.
     """
 
     service: str
@@ -267,6 +268,7 @@ class DesiredSet:
     against: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     held: str = ""
+    stopgap: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
