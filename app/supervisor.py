@@ -22,7 +22,7 @@ from app.address_book import AddressBook
 from app.alerting import Alerting
 from app.alerts.channels import ChannelError
 from app.conditions import Conditions
-from app.config import Config, destination, diff_needs_restart, load, secrets_of
+from app.config import Config, destination, diff_needs_restart, load, secret_drafts, secrets_of
 from app.config.schema.nodes import NodeConfig
 from app.content import ProbeShop, engine_settings, node_settings
 from app.control import ControlServer
@@ -249,6 +249,7 @@ class Supervisor:
         threading.Thread(target=self._trim, name="retention", daemon=True).start()
 
     def _trim(self) -> None:
+        secret_drafts.sweep(secret_drafts.folder_in(self.config.data_dir), self.config.path.parent)
         try:
             trim(self.app, self.engine.wall() - self.config.retention_days * DAY_SECONDS, fence=self._lease)
             self.alerting.store.trim(self.engine.wall() - self.config.retention_days * DAY_SECONDS)

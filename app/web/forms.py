@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from app.config import secret_drafts
 from app.config.errors import Problem
 from app.config.schema.alerts import AlertsConfig, ChannelConfig, HookConfig
 from app.config.schema.base import Section, is_section
@@ -37,7 +38,6 @@ from app.config.splice import with_entry
 from app.config.tree import Item, Loc, dotted
 from app.config.writer import EditError, Editor
 from app.config.yaml_text import read
-from app.files import write_atomically
 
 __all__ = ["LISTS", "SECTIONS", "Editor", "Form", "entries", "entry_form", "remove", "section_form"]
 
@@ -177,7 +177,9 @@ class Form:
             f._secret_file = f"{f.name.replace('[', '.').replace(']', '')}.{secrets.token_hex(8)}"
             if not SECRET_NAME.match(f._secret_file):
                 f._secret_file = f"secret.{secrets.token_hex(8)}"
-            write_atomically(self.folder / f._secret_file, f.text.encode(), 0o600)
+            secret_drafts.write(self.folder, f._secret_file, f.text)
+        elif kept:
+            f.error = "was removed, since nobody agreed to it within an hour: enter it again"
         f.text = ""
 
     def _check(self, f: Field) -> None:
@@ -188,6 +190,10 @@ class Form:
             f._plain = value_of(f)
         except (YAMLError, ValueError) as error:
             f.error = str(getattr(error, "problem", None) or error).strip() or "is no YAML"
+
+    def settle(self) -> None:
+        """The file is written: its secrets stay."""
+        secret_drafts.settle(self.folder, [f._secret_file for f in self.fields if f._secret_file])
 
     def apply(self, edit: Editor, *, dry: bool) -> None:
         """Makes the edits. Raises EditError."""
@@ -348,7 +354,7 @@ def folder_of(edit: Editor) -> Path:
     document = document_of(edit)
     item = document.child("data_dir")
     data_dir = str(item.content) if item is not None and item.content else "var"
-    return Path(os.path.normpath(edit.path.parent / os.path.expanduser(data_dir))) / "secrets"
+    return secret_drafts.folder_in(Path(os.path.normpath(edit.path.parent / os.path.expanduser(data_dir))))
 
 
 def indexed(loc: Loc, document: Item) -> Loc:

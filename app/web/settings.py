@@ -191,6 +191,7 @@ def finish(name: str, edit: forms.Editor, form: forms.Form, entry: str | None, b
         )
     try:
         edit.save()
+        form.settle()
     except (EditError, OSError) as error:
         form.general.append(str(error))
         return show("settings/form.html", name, 409, form=form, entry=entry)

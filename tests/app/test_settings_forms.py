@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,38 @@ def test_names_that_are_missing_are_asked_for(lockstep: Service) -> None:
     answer = Form(lockstep, "/settings/nodes/new").send()
     assert answer.status_code == 422
     assert 'class="field wrong"' in answer.text
+
+
+def drafts(service: Service) -> set[str]:
+    return {
+        path.name for path in (service.folder / "var" / "secrets").glob("*") if not path.name.startswith(".")
+    }
+
+
+def test_a_secret_that_nobody_agreed_to_goes_after_an_hour_and_is_asked_for_again(lockstep: Service) -> None:
+    form = Form(lockstep, "/settings/sync")
+    shown = form.send(sync__user="lockstep", sync__password="hunter2-hunter2")
+    (name,) = drafts(lockstep)
+    lockstep.supervisor._trim()
+    assert drafts(lockstep) == {name}  # the hour is not over
+    for path in (lockstep.folder / "var" / "secrets").iterdir():
+        os.utime(path, (0, 0))
+    lockstep.supervisor._trim()
+    assert list((lockstep.folder / "var" / "secrets").iterdir()) == []
+    late = form.client.post(form.path, data=values(shown.text))
+    assert late.status_code == 422
+    assert "enter it again" in late.text
+    assert "password_file" not in config(lockstep)
+
+
+def test_a_secret_that_is_in_use_stays_whatever_its_mark_says(lockstep: Service) -> None:
+    form = Form(lockstep, "/settings/sync")
+    form.agree(form.send(sync__user="lockstep", sync__password="hunter2-hunter2"))
+    (name,) = drafts(lockstep)
+    folder = lockstep.folder / "var" / "secrets"
+    assert [path.name for path in folder.iterdir()] == [name]  # no mark is left
+    mark = folder / f".{name}.draft"  # as a crash between writing the file and removing the mark leaves it
+    mark.touch()
+    os.utime(mark, (0, 0))
+    lockstep.supervisor._trim()
+    assert [path.name for path in folder.iterdir()] == [name]
