@@ -18,6 +18,7 @@ from app.naming import unknown
 from app.operations import Refused
 from app.views import Json, Published, node_view
 from sync import jobs
+from sync.batches import GOES_ON, is_sources
 from sync.core.args import Run
 from sync.core.health import Health
 from sync.core.model import Change, Form, Observation, Outcome, ProbeResult, State, text_of
@@ -29,6 +30,8 @@ from sync.scan import scan
 
 PROGRESS_SECONDS = 0.2
 SCAN_SECONDS = 3600.0
+CHECK_SECONDS = 60.0
+CHECK_POLL_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Row:
     files: int = 0
     bytes: int = 0
     deleted: int = 0
+    differences: int | None = None  # of a comparison that is whole
     seconds: float = 0.0
     silent: bool = False  # it was asked, and did not answer
     ended: threading.Event = field(default_factory=threading.Event)
@@ -92,25 +96,42 @@ def transfer_counts(engine: Engine) -> Counter[tuple[str, str]]:
     )
 
 
+def check(engine: Engine, names: Sequence[str]) -> list[str]:
+    """Observes these nodes (all, when none is named) and waits for what comes of it; their names.
+
+    A service takes it in as its own observation, a one-off run only notes it.
+    """
+    wanted = chosen(engine, names)
+    if engine.at_once:
+        observed = _ask(engine, wanted)
+        nodes = engine.call(lambda: {name: engine.field.nodes[name] for name in wanted})
+        for name, observation in observed.items():
+            nodes[name].observed = observation
+        return wanted
+    before = _observations(engine, wanted)
+    engine.check(wanted)
+    deadline = time.monotonic() + CHECK_SECONDS
+    while time.monotonic() < deadline:
+        now = _observations(engine, wanted)
+        if all(now.get(name) != before.get(name) for name in wanted):
+            break
+        time.sleep(CHECK_POLL_SECONDS)
+    return wanted
+
+
+def _observations(engine: Engine, names: Sequence[str]) -> dict[str, int | None]:
+    """How often each has been observed; None for one that was let go meanwhile."""
+
+    def look() -> dict[str, int | None]:
+        nodes = engine.field.nodes
+        return {name: nodes[name].observations if name in nodes else None for name in names}
+
+    return engine.call(look)
+
+
 def _observe(engine: Engine, rows: dict[str, Row]) -> list[str]:
     """Asks every node at once; those that do not answer get their row."""
-    observed: dict[str, Observation] = {}
-    settings = engine.call(lambda: {n: engine.field.nodes[n].settings for n in rows})
-
-    def look(name: str) -> None:
-        d = settings[name].destination
-        port = d.ssh_port if d.transport == "ssh" else d.port
-        target = ProbeTarget(name, d.host, settings[name].address or d.host, port, d.transport)
-        try:
-            observed[name] = settings[name].probes.observe(target)
-        except Exception as error:  # noqa: BLE001 - one node's probe must not end the round
-            observed[name] = Observation(time.time(), False, (ProbeResult("probe", False, None, str(error)),))
-
-    threads = [threading.Thread(target=look, args=(name,), name=f"look {name}", daemon=True) for name in rows]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    observed = _ask(engine, rows)
     answering = []
     for name, row in rows.items():
         observation = observed.get(name)
@@ -121,6 +142,31 @@ def _observe(engine: Engine, rows: dict[str, Row]) -> list[str]:
             row.ended.set()
             row.silent = observation is not None
     return answering
+
+
+def _ask(engine: Engine, names: Iterable[str]) -> dict[str, Observation]:
+    """What the probes of each say, all asked at once; a node that took too long is missing."""
+    observed: dict[str, Observation] = {}
+    names = list(names)
+    settings = engine.call(lambda: {n: engine.field.nodes[n].settings for n in names})
+
+    def look(name: str) -> None:
+        d = settings[name].destination
+        port = d.ssh_port if d.transport == "ssh" else d.port
+        target = ProbeTarget(name, d.host, settings[name].address or d.host, port, d.transport)
+        try:
+            observed[name] = settings[name].probes.observe(target)
+        except Exception as error:  # noqa: BLE001 - one node's probe must not end the round
+            observed[name] = Observation(time.time(), False, (ProbeResult("probe", False, None, str(error)),))
+
+    threads = [
+        threading.Thread(target=look, args=(name,), name=f"look {name}", daemon=True) for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return observed.copy()
 
 
 def _note_silent(engine: Engine, rows: Iterable[Row]) -> None:
@@ -177,8 +223,13 @@ def progress(engine: Engine, rows: dict[str, Row]) -> list[Json]:
     return engine.call(look)
 
 
-def result_rows(engine: Engine, rows: Iterable[Row], publications: dict[str, Published]) -> list[Json]:
-    """The rows as `sync-once --json` gives them."""
+def result_rows(
+    engine: Engine, rows: Iterable[Row], publications: dict[str, Published], *, compared: bool = False
+) -> list[Json]:
+    """The rows as `sync-once --json` gives them; ``compared``: with what a dry run found.
+
+    A run of its own that only compares knows nothing else of a node: without a difference it is in sync.
+    """
 
     def look() -> list[Json]:
         result = []
@@ -199,6 +250,10 @@ def result_rows(engine: Engine, rows: Iterable[Row], publications: dict[str, Pub
                     "error": row.message or None,
                 }
             )
+            if compared:
+                result[-1]["differences"] = row.differences
+                if engine.hands_off:
+                    result[-1]["in_sync"] = row.differences == 0
         return result
 
     return engine.call(look)
@@ -253,8 +308,10 @@ def compare(engine: Engine, names: Sequence[str]) -> tuple[list[Row], int]:
         result = tools.runner.run(node.settings.destination, run)
         ok = result.outcome is Outcome.DONE
         deleted = sum(1 for found in result.listed if found.action == "delete")
-        differing[node.name] = len(result.listed)
-        return Row(node.name, ok, result.message, files=len(result.listed) - deleted, deleted=deleted)
+        differing[node.name] = found = len(result.listed)
+        row = Row(node.name, ok, result.message, files=found - deleted, deleted=deleted)
+        row.differences = found if result.outcome in GOES_ON or is_sources(result) else None
+        return row
 
     rows = _each(engine, names, look)
     return rows, sum(differing.values())

@@ -400,7 +400,7 @@ class Supervisor:
             "status": lambda a, say: do.status(),
             "dustbin": lambda a, say: do.dustbin(a.get("node")),
             "held": lambda a, say: do.held_deletions(),
-            "check": lambda a, say: do.check(a["names"]),
+            "check": lambda a, say: {"checked": once.check(self.engine, list(a["names"]))},
             "resync": lambda a, say: do.resync(a["names"], bool(a.get("accept_deletions"))),
             "drain": lambda a, say: do.drain(a["name"], bool(a["drained"])),
             "retry": lambda a, say: do.retry(a.get("ids")),
@@ -443,7 +443,8 @@ class Supervisor:
         else:
             rows = once.resync_all(engine, names, bool(a.get("accept_deletions")), say)
         dns = self._reconcile_once(a, rows)
-        nodes = once.result_rows(engine, rows, dict(self.operations.publications()))
+        published, compared = dict(self.operations.publications()), bool(a.get("dry_run"))
+        nodes = once.result_rows(engine, rows, published, compared=compared)
         return {
             "ok": all(row.ok for row in rows),
             "head": engine.field.tail.head,

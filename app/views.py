@@ -81,7 +81,7 @@ def why(engine: Engine, node: Node) -> str:
         said = _waits_for(engine, node) or node.blocked
         return f"{node.health.reason}; {said}" if said else node.health.reason
     if node.state is State.READY:
-        return node.blocked or node.out_of_step or node.late_at_start or node.health.reason
+        return node.blocked or (node.health.reason if node.in_sync else engine.field.fitness_of(node).reason)
     return node.health.reason
 
 

@@ -169,7 +169,7 @@ class Engine(Commands):
             self.field.judged_from = float("inf")
         record.load_tail()
         self._save_meta(clean_stop=None if self.at_once and meta is not None else False)
-        self.field.emit("start", f"started with {len(self.field.nodes)} nodes")
+        self._say_of_run("start", f"started with {len(self.field.nodes)} nodes")
         self.timers.start()
         self.surveyor.start(meta)
         self._thread.start()
@@ -199,7 +199,7 @@ class Engine(Commands):
         self.dispatcher.close(3)
         self._observing.close(0.5)
         self._drain_ends()
-        self.field.emit("stop", "stopped")
+        self._say_of_run("stop", "stopped")
         for node in self.field.nodes.values():
             if not node.parked:
                 self.field.save(node)
@@ -323,9 +323,14 @@ class Engine(Commands):
         if not self.hands_off:
             self._trim_tombstones()
         self._save_meta()
-        self.field.emit(
+        self._say_of_run(
             "start", f"the publish directory holds {done.files} paths, compared in {done.seconds:.1f} s"
         )
+
+    def _say_of_run(self, kind: str, message: str) -> None:
+        """A line of the timeline, but for runs that only look: they are no start of anything."""
+        if not self.hands_off:
+            self.field.emit(kind, message)
 
     def _begin_work(self) -> None:
         """Lets the dispatcher give work, unless rsyncs of an earlier run are still at it (promise 7)."""

@@ -240,7 +240,7 @@ class Field:
             before = node.out_of_step
             verdict = verdicts[node.name]
             node.out_of_step, node.late_at_start = (verdict, None) if judged else (None, verdict)
-            fitness = self._fitness_of(node)
+            fitness = self.fitness_of(node)
             node.in_sync = fitness.fit is True
             if node.in_sync:
                 node.last_in_sync_at = now
@@ -264,7 +264,8 @@ class Field:
         else:
             self.emit("out_of_step", "in step again", node=node.name, back=True)
 
-    def _fitness_of(self, node: Node) -> Fitness:
+    def fitness_of(self, node: Node) -> Fitness:
+        """Whether the node may be seen as things are now."""
         if node.parked:
             return Fitness(None, "was not asked")
         if node.state is not State.READY:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import click
 
-from app.cli.output import ago, as_json, document, duration, fail, speaks_plainly, state_text, table
-from app.cli.service import one_off, refuse_unknown_node, running, running_or_refuse, stored
+from app.cli.output import Exit, ago, as_json, document, duration, fail, speaks_plainly, state_text, table
+from app.cli.service import one_off, refuse_unknown_node, running, stored
+from app.cli.sync import Bars, show, status_of
 from app.config import destination
 from app.control import NotRunning
 from app.installation import configuration
@@ -27,6 +29,7 @@ def list_nodes(as_json: bool) -> None:
     try:
         listed: list[dict[str, Any]] = running("status")["nodes"]
     except NotRunning:
+        click.echo("no service is running: this is what config.yml says", err=True)
         config = configuration()
         listed = [
             {"name": n.name, "title": n.title, "host": destination(config, n).host, "drained": n.drained}
@@ -39,12 +42,12 @@ def list_nodes(as_json: bool) -> None:
         (
             n["name"],
             n["host"],
-            state_text(n["state"]) if "state" in n else "not running",
-            "drained" if n["drained"] else "",
+            state_text(n["state"]) if "state" in n else "–",
+            "yes" if n["drained"] else "",
         )
         for n in listed
     ]
-    table(("NODE", "HOST", "STATE", ""), rows)
+    table(("NODE", "HOST", "STATE", "DRAINED"), rows)
 
 
 @nodes.command()
@@ -52,19 +55,29 @@ def list_nodes(as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Probes nodes now (all, when none is named) and says what came."""
-    wanted = list(names) or [n["name"] for n in running_or_refuse("status")["nodes"]]
-    running_or_refuse("check", {"names": wanted})
-    listed = [n for n in running_or_refuse("status")["nodes"] if n["name"] in wanted]
+    """Probes nodes now (all, when none is named) and says what came. Exit status 1: some are not well."""
+    try:
+        wanted = running("check", {"names": list(names)})["checked"]
+        listed = running("status")["nodes"]
+    except NotRunning:
+        with one_off("check", hands_off=True) as supervisor:
+            wanted = supervisor.act("check", {"names": list(names)})["checked"]
+            listed = supervisor.operations.status()["nodes"]
+    listed = [n for n in listed if n["name"] in wanted]
+    well = [bool(n["probes"]) and all(p["good"] is not False for p in n["probes"]) for n in listed]
     if as_json:
         document({"nodes": listed})
-        return
-    for node in listed:
-        probes = ", ".join(
-            f"{p['kind']} {'absent' if p['good'] is None else 'good' if p['good'] else 'failed: ' + p['detail']}"
-            for p in node["probes"]
-        )
-        click.echo(f"{node['name']}: {node['state']}: {probes}")
+    else:
+        for node in listed:
+            said = ", ".join(_probe_text(p) for p in node["probes"]) or "did not answer in time"
+            click.echo(f"{node['name']}: {node['state']}: {said}")
+    sys.exit(int(Exit.WELL if all(well) else Exit.SOME_FAILED))
+
+
+def _probe_text(probe: dict[str, Any]) -> str:
+    if probe["good"] is None:
+        return f"{probe['kind']} absent"
+    return f"{probe['kind']} good" if probe["good"] else f"{probe['kind']} failed: {probe['detail']}"
 
 
 @nodes.command()
@@ -75,12 +88,39 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 @as_json
 @speaks_plainly
 def resync(names: tuple[str, ...], accept_deletions: bool, as_json: bool) -> None:
-    """Brings nodes wholly in line with the source (all, when none is named)."""
-    answer = running_or_refuse("resync", {"names": list(names), "accept_deletions": accept_deletions})
+    """Brings nodes wholly in line with the source (all, when none is named).
+
+    A running service does it in the background; without one it is done here, as by sync-once --no-dns.
+    """
+    try:
+        answer = running("resync", {"names": list(names), "accept_deletions": accept_deletions})
+    except NotRunning:
+        _resync_here(names, accept_deletions, as_json)
+        return
     if as_json:
         document(answer)
+        return
+    ill = {n["name"]: n for n in running("status")["nodes"] if n["state"] in ("unhealth", "dead")}
+    now = [name for name in answer["resyncing"] if name not in ill]
+    if now or not answer["resyncing"]:
+        click.echo(f"resyncing {', '.join(now) or 'nobody: there are no nodes'}")
+    for name in answer["resyncing"]:
+        if name in ill:
+            state, reason = ill[name]["state"], ill[name]["reason"]
+            click.echo(f"{name} is {state} and is resynced as soon as it is well again: {reason}")
+
+
+def _resync_here(names: tuple[str, ...], accept_deletions: bool, as_json: bool) -> None:
+    request = {"nodes": list(names), "accept_deletions": accept_deletions, "no_dns": True}
+    with Bars() as bars, one_off("sync-once") as supervisor:
+        answer = supervisor.sync_once(request, bars.show)
+    if as_json:
+        document({"resyncing": [row["name"] for row in answer["nodes"]], "nodes": answer["nodes"]})
+    elif answer["nodes"]:
+        show(answer)
     else:
-        click.echo(f"resyncing {', '.join(answer['resyncing']) or 'nobody: there are no nodes'}")
+        click.echo("resyncing nobody: there are no nodes")
+    sys.exit(int(status_of(answer, dry_run=False, partial=False, differences=0)))
 
 
 def _drain(name: str, drained: bool, as_json: bool) -> None:
@@ -163,7 +203,13 @@ def _until(at: float | None) -> float:
 def _change(action: str, ids: tuple[str, ...], everything: bool, as_json: bool) -> None:
     if bool(ids) == everything:
         fail(f"name the entries to {action} (flask dustbin list shows their ids), or --all")
-    answer = running_or_refuse(action, {"ids": None if everything else list(ids)})
+    request = {"ids": None if everything else list(ids)}
+    try:
+        answer = running(action, request)
+    except NotRunning:
+        with one_off(action, hands_off=True) as supervisor:
+            answer = supervisor.act(action, request)
+        click.echo("no service is running: it is stored, and counts when one does", err=True)
     if as_json:
         document(answer)
     else:

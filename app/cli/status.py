@@ -75,6 +75,14 @@ def _show(facts: dict[str, Any]) -> None:
     table(columns, [_row(node) for node in nodes])
 
 
+def in_sync_text(node: dict[str, Any]) -> str:
+    """Yes, no, or unproven: nothing is known against it, and nothing for it since the start."""
+    if node["in_sync"]:
+        return "yes"
+    unknown = node["state"] == "ready" and not (node["proven"] or node["drift"] or node["out_of_step"])
+    return "unproven" if unknown else "no"
+
+
 def _row(node: dict[str, Any]) -> tuple[Any, ...]:
     lag = "–" if node["lag_changes"] is None else f"{node['lag_changes']}"
     if node["lag_changes"]:
@@ -84,7 +92,7 @@ def _row(node: dict[str, Any]) -> tuple[Any, ...]:
         node["name"] + (" (drained)" if node["drained"] else ""),
         state_text(node["state"]),
         ago(node["state_since"]),
-        "yes" if node["in_sync"] else "no",
+        in_sync_text(node),
         lag,
         node["dustbin"] or "",
         "yes" if node["published"] else "no",

@@ -40,7 +40,7 @@ def sync_once(
         "no_dns": no_dns,
         "accept_deletions": accept_deletions,
     }
-    with _Bars() as bars:
+    with Bars() as bars:
         try:
             answer = running("sync-once", request, bars.show)
         except NotRunning:
@@ -49,8 +49,12 @@ def sync_once(
     differences = answer.pop("differences")
     if as_json:
         document(answer)
+    elif not answer["nodes"]:
+        click.echo("there are no nodes: add one with `flask nodes add`, or under nodes: in config.yml")
+    elif dry_run:
+        show_comparison(answer, differences)
     else:
-        _print(answer, dry_run, differences)
+        show(answer)
     sys.exit(int(status_of(answer, dry_run, bool(paths), differences)))
 
 
@@ -66,11 +70,8 @@ def status_of(answer: dict[str, Any], dry_run: bool, partial: bool, differences:
     return Exit.CHANGES_DUE if differences else Exit.WELL
 
 
-def _print(answer: dict[str, Any], dry_run: bool, differences: int) -> None:
-    if not answer["nodes"]:
-        click.echo("there are no nodes: add one with `flask nodes add`, or under nodes: in config.yml")
-        return
-    files = "DIFFER" if dry_run else "FILES"
+def show(answer: dict[str, Any]) -> None:
+    """A row per node of what was sent, and what came of DNS."""
     columns = (
         "NODE",
         "HOST",
@@ -78,7 +79,7 @@ def _print(answer: dict[str, Any], dry_run: bool, differences: int) -> None:
         "OK",
         "IN SYNC",
         "PUBLISHED",
-        files,
+        "FILES",
         "BYTES",
         "DELETED",
         "TIME",
@@ -101,9 +102,6 @@ def _print(answer: dict[str, Any], dry_run: bool, differences: int) -> None:
         for row in answer["nodes"]
     ]
     table(columns, rows)
-    if dry_run:
-        click.echo(f"{differences} paths differ in all; nothing was changed")
-        return
     dns = answer["dns"]
     if dns["applied"]:
         click.echo(f"DNS: {dns['applied']} records changed")
@@ -113,7 +111,35 @@ def _print(answer: dict[str, Any], dry_run: bool, differences: int) -> None:
         click.echo(f"DNS: {name} {sentence}")
 
 
-class _Bars:
+def show_comparison(answer: dict[str, Any], differences: int) -> None:
+    """A row per node of what a dry run found; a node that could not be compared is no node without differences."""
+    rows = [
+        (
+            row["name"],
+            row["host"],
+            state_text(row["state"]),
+            _found(row["differences"]),
+            "–" if row["differences"] is None else row["files"],
+            "–" if row["differences"] is None else row["deleted"],
+            duration(row["seconds"]),
+            row["error"] or "",
+        )
+        for row in answer["nodes"]
+    ]
+    table(("NODE", "HOST", "STATE", "FOUND", "TO SEND", "TO DELETE", "TIME", "ERROR"), rows)
+    missing = sum(1 for row in answer["nodes"] if row["differences"] is None)
+    more = f", {missing} of {len(rows)} nodes could not be compared" if missing else ""
+    paths = "1 path differs" if differences == 1 else f"{differences} paths differ"
+    click.echo(f"{paths} in all{more}; nothing was changed")
+
+
+def _found(differences: int | None) -> str:
+    if differences is None:
+        return "not compared"
+    return "differs" if differences else "as the source"
+
+
+class Bars:
     """A bar per node on a terminal, nothing elsewhere; stderr, so that stdout stays facts."""
 
     def __init__(self) -> None:
@@ -129,7 +155,7 @@ class _Bars:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

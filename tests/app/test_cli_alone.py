@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -52,13 +53,83 @@ def test_a_held_lock_that_nobody_answers_for_ends_with_4(lockstep: Lockstep) -> 
     assert f"pid {os.getpid()}" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [("nodes", "check"), ("nodes", "resync"), ("config", "reload"), ("dustbin", "retry", "--all")]
-)
-def test_what_only_a_running_service_can_do_says_so(lockstep: Lockstep, command: tuple[str, ...]) -> None:
-    done = lockstep.run(*command)
+def test_what_only_a_running_service_can_do_says_so(lockstep: Lockstep) -> None:
+    done = lockstep.run("config", "reload")
     assert done.returncode != 0
     assert "no service is running here" in done.stderr
+
+
+def test_a_dry_run_says_of_each_node_what_was_found(lockstep: Lockstep) -> None:
+    """A node that could not be compared is no node without differences, and a clean one is in sync."""
+    lockstep.run("sync-once", "--no-dns", "--node", "a")
+    (lockstep.daemons["a"].module_path / "stranger").write_text("not ours")
+    lockstep.daemons["b"].stop()
+    done = lockstep.run("sync-once", "--dry-run")
+    assert done.returncode == 1
+    row = {line.split()[0]: line for line in done.stdout.splitlines() if line}
+    assert "differs" in row["a"]
+    assert "not compared" in row["b"]
+    assert "connection refused" in row["b"]
+    assert "1 path differs in all, 1 of 2 nodes could not be compared; nothing was changed" in done.stdout
+    (lockstep.daemons["a"].module_path / "stranger").unlink()
+    done = lockstep.run("sync-once", "--dry-run", "--node", "a")
+    assert (done.returncode, "as the source" in done.stdout) == (0, True)
+    answer = lockstep.json("sync-once", "--dry-run", status=1)
+    assert [(n["name"], n["in_sync"], n["differences"]) for n in answer["nodes"]] == [
+        ("a", True, 0),
+        ("b", False, None),
+    ]
+
+
+def test_looking_leaves_no_starts_and_stops_in_the_timeline(lockstep: Lockstep) -> None:
+    lockstep.run("sync-once", "--no-dns")
+    before = lockstep.json("events")["events"]
+    for command in (("status",), ("sync-once", "--dry-run"), ("nodes", "check"), ("nodes", "list")):
+        assert lockstep.run(*command).returncode == 0
+    assert lockstep.json("events")["events"] == before
+
+
+def test_a_node_that_nobody_has_asked_is_unproven_and_says_so(lockstep: Lockstep) -> None:
+    lockstep.run("sync-once", "--no-dns")
+    done = lockstep.run("status")
+    line = next(line for line in done.stdout.splitlines() if line.startswith("a "))
+    assert "unproven" in line
+    assert "was not asked" in line
+    assert "nothing was probed" in done.stderr
+
+
+def test_nodes_are_checked_and_resynced_without_a_service(lockstep: Lockstep) -> None:
+    lockstep.daemons["b"].stop()
+    done = lockstep.run("nodes", "check")
+    assert done.returncode == 1
+    assert "a: recovery: rsync good" in done.stdout
+    assert "rsync failed: connection refused" in done.stdout
+    assert lockstep.run("nodes", "check", "a").returncode == 0
+    assert lockstep.run("nodes", "check", "nope").returncode == 2
+    answer = lockstep.json("nodes", "resync", "a")
+    assert answer["resyncing"] == ["a"]
+    assert (lockstep.daemons["a"].module_path / "index.html").exists()
+    assert lockstep.run("nodes", "resync").returncode == 1
+    assert lockstep.run("nodes", "resync", "nope").returncode == 2
+
+
+def test_the_dustbin_is_emptied_by_hand_without_a_service(lockstep: Lockstep) -> None:
+    (lockstep.publish / "poison").write_text("a file")
+    block = lockstep.daemons["a"].module_path / "poison"
+    block.mkdir()
+    if subprocess.run(["chattr", "+i", str(block)], capture_output=True, check=False).returncode:
+        pytest.skip("no immutable files here")
+    try:
+        lockstep.run("sync-once", "--no-dns")
+        (entry,) = lockstep.json("dustbin", "list")["entries"]
+        assert (entry["path"], entry["discarded"]) == ("poison", False)
+        assert lockstep.json("dustbin", "discard", entry["id"]) == {"discarded": 1}
+        assert lockstep.json("dustbin", "list")["entries"][0]["discarded"]
+        assert lockstep.json("dustbin", "retry", "--all") == {"retried": 1}
+        assert not lockstep.json("dustbin", "list")["entries"][0]["discarded"]
+        assert lockstep.run("dustbin", "retry", "nope").returncode == 2
+    finally:
+        subprocess.run(["chattr", "-i", str(block)], check=True)
 
 
 @pytest.mark.parametrize(

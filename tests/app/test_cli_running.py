@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers_lockstep import Lockstep
+from tests.servers_lockstep import lockstep as lockstep
 from tests.servers_lockstep import running as running
 
 NODE = {
@@ -100,6 +101,20 @@ def test_nodes_check_probes_and_says_what_came(running: Lockstep) -> None:
     done = running.run("nodes", "check", "a")
     assert done.returncode == 0
     assert "rsync good" in done.stdout
+
+
+def test_nodes_check_waits_for_the_answer_and_ends_with_1_when_a_node_is_not_well(lockstep: Lockstep) -> None:
+    lockstep.start()
+    lockstep.all_in_sync()
+    lockstep.daemons["b"].stop()
+    done = lockstep.run("nodes", "check")  # at once: what was seen before would say good
+    assert done.returncode == 1
+    assert "a: ready: rsync good" in done.stdout
+    assert "rsync failed: connection refused" in done.stdout
+    lockstep.until(lambda: lockstep.json("status")["nodes"][1]["state"] == "dead", "b is dead")
+    done = lockstep.run("nodes", "resync")
+    assert "resyncing a\n" in done.stdout
+    assert "b is dead and is resynced as soon as it is well again" in done.stdout
 
 
 def test_the_dustbin_is_empty_and_says_so(running: Lockstep) -> None:
