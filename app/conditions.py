@@ -1,4 +1,5 @@
-"""Notices, every ten seconds, what no event tells: a full disk, a database that is away, a service without a fit node.
+"""Notices, every ten seconds, what no event tells: a full disk, a database that is away, a service without a fit node,
+a node that cannot be sent to, paths that cannot be read.
 
 It only feeds the alerts; the pages show the same facts by themselves.
 """
@@ -9,12 +10,12 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from app.alerts.model import Signal
-from app.alerts.signals import of_dns, of_service, of_system
+from app.alerts.signals import of_dns, of_sending, of_service, of_system, of_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,11 @@ Json = Mapping[str, Any]
 
 
 class Conditions:
-    """A thread of its own, because a disk or a database that hangs must not hold up anybody."""
+    """A thread of its own, because a disk or a database that hangs must not hold up anybody.
+
+    ``blocked``: why each node cannot be sent to though it answers, None where it can; ``unreadable``: a sentence per
+    path of the publish directory that cannot be read.
+    """
 
     def __init__(
         self,
@@ -37,11 +42,14 @@ class Conditions:
         services: Callable[[], Iterable[Json]],
         frozen: Callable[[], str],
         reload_trouble: Callable[[], str | None],
+        blocked: Callable[[], Mapping[str, str | None]] = dict,
+        unreadable: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._data_dir, self._feed, self._clock = data_dir, feed, clock
         self._database, self._services = database, services
         self._frozen, self._reload_trouble = frozen, reload_trouble
+        self._blocked, self._unreadable = blocked, unreadable
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conditions", daemon=True)
 
@@ -69,6 +77,9 @@ class Conditions:
             of_system(now, "configuration", self._reload_trouble()),
             of_dns(now, "frozen by a person", self._frozen() or None),
         ]
+        paths = self._unreadable()
+        found.append(of_unreadable(now, len(paths), paths[0] if paths else ""))
+        found += [of_sending(now, node, reason) for node, reason in self._blocked().items()]
         found += [of_service(now, service["name"], service_trouble(service)) for service in self._services()]
         return found
 

@@ -74,6 +74,7 @@ class Knowledge:
 
     def facts(self, hold_down_seconds: float) -> list[NodeFacts]:
         """What the DNS half is told. Nodes gone with over half of the others are unknown, wherever they are."""
+        self._rail.load()  # which the start may have failed to
         fitness = self._engine.field.fitness()
         nodes = dict(self._engine.field.nodes)
         with self._lock:

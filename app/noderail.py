@@ -25,19 +25,26 @@ class NodeRail:
         """``tell(sentence, missing)`` when many are gone, and when that is over."""
         self._facts, self._tell = facts, tell
         self._lock = threading.Lock()
-        self._known: frozenset[str] = frozenset()
+        self._known: frozenset[str] | None = None  # None: what was known last could not be read yet
         self._now: frozenset[str] = frozenset()
+        self._taken = False
         self._gone: frozenset[str] = frozenset()
 
     def load(self) -> None:
-        """Takes up the list of before the start."""
-        try:
-            stored = self._facts.fact(FACT, [])
-        except LedgerUnavailableError as error:
-            log.warning("which nodes there were before the start is not known: %s", error)
-            return
-        assert isinstance(stored, list)  # noqa: S101 - we wrote it
-        self._known = frozenset(stored)
+        """Takes up the list of before the start; while it cannot be read, it is asked for again by every pass."""
+        with self._lock:
+            if self._known is not None:
+                return
+            try:
+                stored = self._facts.fact(FACT, [])
+            except LedgerUnavailableError as error:
+                log.warning("which nodes there were before the start is not known yet: %s", error)
+                return
+            assert isinstance(stored, list)  # noqa: S101 - we wrote it
+            self._known = frozenset(stored)
+            late = self._taken
+        if late:
+            self._judge()
 
     @property
     def gone(self) -> frozenset[str]:
@@ -47,19 +54,31 @@ class NodeRail:
     @property
     def sentence(self) -> str:
         """What a person should know, empty when nothing is missing."""
-        gone = self._gone
+        gone, known = self._gone, self._known
+        if known is None:
+            return (
+                "which nodes there were before the start is not known, because the database could not be read"
+            )
         if not gone:
             return ""
         names = ", ".join(sorted(gone)[:3]) + (" …" if len(gone) > 3 else "")
         return (
-            f"{len(gone)} of {len(self._known)} nodes are gone at once ({names}): a fault, not an order, so their "
+            f"{len(gone)} of {len(known)} nodes are gone at once ({names}): a fault, not an order, so their "
             "records stay; `flask dns apply --yes` takes the shorter list"
         )
 
     def take(self, names: Collection[str]) -> None:
         """The nodes as they are now."""
         with self._lock:
-            before, self._now = self._gone, frozenset(names)
+            self._now, self._taken = frozenset(names), True
+        self.load()
+        self._judge()
+
+    def _judge(self) -> None:
+        with self._lock:
+            before = self._gone
+            if self._known is None:
+                return
             missing = self._known - self._now
             self._gone = missing if 2 * len(missing) > len(self._known) else frozenset()
             if not self._gone:

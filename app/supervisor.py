@@ -40,6 +40,7 @@ from app.stores.reading import Reading
 from app.stores.records import RecordStore
 from app.stores.retention import trim
 from dns.ledger import LedgerUnavailableError
+from sync.core.model import text_of
 from sync.engine import Engine
 from sync.field import Listener
 from sync.node import NodeSettings
@@ -80,6 +81,7 @@ class Supervisor:
         self.hands_off = hands_off
         self.listeners = list(listeners)
         self.reload_ok = True
+        self.reload_error = ""
         self.lost = threading.Event()  # the lease is gone: the process must end
         self._lock = InstallationLock(config.data_dir)
         self._lease: Lease | None = None
@@ -174,6 +176,10 @@ class Supervisor:
             services=lambda: self.reconciler.status()["services"],
             frozen=self.reconciler.frozen_by_person,
             reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
+            blocked=lambda: {name: node.blocked for name, node in list(self.engine.field.nodes.items())},
+            unreadable=lambda: [
+                f"{text_of(path)}: {error}" for path, (error, _) in list(self.engine.field.source_errors.items())
+            ],
         )
         self._begin(conditions.start, conditions.stop, "the conditions")
 
@@ -362,16 +368,16 @@ class Supervisor:
         with self._reloading:
             try:
                 config = load(self.config.path, self.config.env)
-            except Exception:
-                self.reload_ok = False
+            except Exception as error:
+                self.reload_ok, self.reload_error = False, str(error)
                 raise
             said = [
                 f"{key} changed: restart to take it up" for key in diff_needs_restart(self.config, config)
             ]
             try:
                 self.alerting.reload(config)
-            except ChannelError:
-                self.reload_ok = False
+            except ChannelError as error:
+                self.reload_ok, self.reload_error = False, f"alerts.channels: {error}"
                 raise
             configure_logs(config.log, self.config.data_dir, secrets_of(config))
             passes = self.reconciler.pause()
@@ -386,7 +392,7 @@ class Supervisor:
                 self.engine.timers.cancel("node source")
             else:
                 self.engine.timers.every("node source", self.inventory.seconds, self.inventory.ask)
-            self.reload_ok = True
+            self.reload_ok, self.reload_error = True, ""
             self.operations.forget_status()
             self.engine.post(lambda: self.engine.field.emit("config", "configuration reloaded"))
             return said

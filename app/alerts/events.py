@@ -76,11 +76,18 @@ def _of_node(event: Event, node: str) -> tuple[Signal, ...]:
 
 def _of_inventory(event: Event) -> tuple[Signal, ...]:
     if event.node is None:
-        return (signals.of_inventory(event.at, _reason(event)),)
+        of = signals.of_missing_nodes if event.facts.get("about") else signals.of_inventory
+        return (of(event.at, _reason(event)),)
     if event.message == "added":
         return ()
-    held = signals.of_held(event.at, _resync(event.node), None)
-    return (Gone(event.at, event.node), held, signals.of_address(event.at, event.node, None))
+    at, node = event.at, event.node
+    held = signals.of_held(at, _resync(node), None)
+    return (
+        Gone(at, node),
+        held,
+        signals.of_address(at, node, None),
+        signals.of_sending(at, node, None),
+    )
 
 
 def _of_dns(event: Event) -> tuple[Signal, ...]:

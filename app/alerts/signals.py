@@ -88,6 +88,23 @@ def of_source(at: float, what: str, reason: str | None) -> Signal:
     return _judge(at, Condition.SOURCE, what, Severity.CRITICAL, reason, advice)
 
 
+def of_unreadable(at: float, paths: int, example: str) -> Signal:
+    """Paths of the publish directory that cannot be read; 0: all can."""
+    reason = f"{paths} {'path' if paths == 1 else 'paths'} cannot be read: {example}" if paths else None
+    advice = (
+        "They are not sent and not deleted from the nodes; give the service's user the right to read them."
+    )
+    return _judge(at, Condition.SOURCE, "unreadable paths", Severity.WARNING, reason, advice)
+
+
+def of_sending(at: float, node: str, reason: str | None) -> Signal:
+    """A node that answers, but cannot be sent to: its module, its password, its rsync."""
+    advice = "flask nodes check shows what it answers; docs/nodes.md says what it needs."
+    return _judge(
+        at, Condition.SYSTEM, f"sending to {node}", Severity.WARNING, reason, advice, {"node": node}
+    )
+
+
 def of_watcher(at: float, reason: str | None) -> Signal:
     """The watcher's trouble; its own sentence says what to do."""
     advice = "Changes are found by scanning until then, later than usual."
@@ -124,6 +141,12 @@ def of_inventory(at: float, reason: str | None) -> Signal:
     """A node source that fails, prints garbage or loses too many nodes."""
     advice = "The last good list stays in force; run the node source's command by hand."
     return _judge(at, Condition.INVENTORY, "node source", Severity.WARNING, reason, advice)
+
+
+def of_missing_nodes(at: float, reason: str | None) -> Signal:
+    """Over half of the nodes gone from the list at once."""
+    advice = "Bring the list back; if it is right as it is, flask dns apply --yes says so."
+    return _judge(at, Condition.INVENTORY, "list of nodes", Severity.CRITICAL, reason, advice)
 
 
 def of_address(at: float, node: str, reason: str | None) -> Signal:

@@ -102,7 +102,9 @@ QUESTIONS: list[tuple[Callable[..., Signal], tuple[object, ...], Condition]] = [
     (signals.of_service, ("www",), Condition.DNS),
     (signals.of_cut_off, (), Condition.CUT_OFF),
     (signals.of_inventory, (), Condition.INVENTORY),
+    (signals.of_missing_nodes, (), Condition.INVENTORY),
     (signals.of_address, ("a",), Condition.INVENTORY),
+    (signals.of_sending, ("a",), Condition.SYSTEM),
     (signals.of_system, ("disk",), Condition.SYSTEM),
 ]
 
@@ -125,6 +127,13 @@ def test_drift_counts_paths_and_none_is_none() -> None:
     assert isinstance(one, Raised)
     assert one.summary == "1 path differs from the source"
     assert isinstance(signals.of_drift(1.0, "a", 0), Cleared)
+
+
+def test_unreadable_paths_are_counted_with_an_example_and_none_is_none() -> None:
+    some = signals.of_unreadable(1.0, 2, "a/b: Permission denied")
+    assert isinstance(some, Raised)
+    assert some.summary == "2 paths cannot be read: a/b: Permission denied"
+    assert isinstance(signals.of_unreadable(1.0, 0, ""), Cleared)
 
 
 def test_mistakes_say_whose_they_are() -> None:
@@ -150,6 +159,7 @@ def test_every_function_of_signals_is_tried_here_or_with_the_core() -> None:
         "of_errors",
         "of_flip",
         "of_drift",
+        "of_unreadable",
         "of_failed_path",
         "of_failed_recovery",
         "of_failed_dns",

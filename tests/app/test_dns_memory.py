@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.holddowns import HoldDowns
 from app.noderail import NodeRail
+from dns.ledger import LedgerUnavailableError
 
 
 class Memory:
@@ -17,8 +18,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
+        self.away = False
 
     def fact(self, name: str, default: object = None) -> object:
+        if self.away:
+            raise LedgerUnavailableError("the database is away")
         return json.loads(self.kept[name]) if name in self.kept else default
 
     def save_fact(self, name: str, value: object) -> None:
@@ -110,6 +114,23 @@ def test_over_half_gone_at_once_is_held_and_half_is_not(
     rail.take(after)
     missing = before - after
     assert rail.gone == (missing if 2 * len(missing) > len(before) else frozenset())
+
+
+def test_a_list_that_cannot_be_read_at_the_start_is_neither_forgotten_nor_overwritten() -> None:
+    memory, told = Memory(), []
+    NodeRail(memory, lambda sentence, missing: None).take("abc")
+    memory.away = True
+    rail = NodeRail(memory, lambda sentence, missing: told.append(missing))
+    rail.load()
+    rail.take("a")
+    assert not rail.gone, "who is missing is not known"
+    assert "could not be read" in rail.sentence, "and so nothing is withdrawn"
+    memory.away = False
+    rail.load()
+    assert rail.gone == frozenset("bc")
+    assert told == [True]
+    rail.take("abc")
+    assert (rail.gone, told) == (frozenset(), [True, False])
 
 
 def test_gone_nodes_are_remembered_over_a_restart_until_a_person_agrees_or_they_are_back() -> None:

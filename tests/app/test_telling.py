@@ -94,13 +94,26 @@ def test_failed_paths_resyncs_and_operations_are_counted_as_errors() -> None:
         assert [type(one) for one in signals_of(counted)] == [Mistake]
 
 
-def test_a_removed_node_is_gone_and_an_added_one_is_no_news() -> None:
+def test_a_removed_node_is_gone_and_so_is_what_was_told_of_it() -> None:
     gone = signals_of(event("inventory", "removed from the configuration", node="a"))
     assert short(gone) == [
         (Gone, None, "a"),
         (Cleared, Condition.HELD, "full resync of a"),
         (Cleared, Condition.INVENTORY, "address of a"),
+        (Cleared, Condition.SYSTEM, "sending to a"),
     ]
+
+
+def test_nodes_gone_at_once_are_another_alert_than_a_node_source_in_trouble() -> None:
+    (rail,) = signals_of(event("inventory", "2 of 3", severity="error", about="nodes gone at once"))
+    (source,) = signals_of(event("inventory", "it failed", severity="error"))
+    assert short((rail, source)) == [
+        (Raised, Condition.INVENTORY, "list of nodes"),
+        (Raised, Condition.INVENTORY, "node source"),
+    ]
+
+
+def test_an_added_node_is_no_news() -> None:
     assert signals_of(event("inventory", "added", node="a")) == ()
 
 
