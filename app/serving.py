@@ -81,6 +81,8 @@ def web_options(config: Config) -> dict[str, object]:
         "connection_limit": CONNECTIONS,
         "asyncore_use_poll": True,
         "channel_request_lookahead": 1,
+        # A connection that asks for much at once and reads nothing must not fill the buffers: then a thread would wait.
+        "recv_bytes": 1024,
         # Twice what the application takes, so that it is the application that refuses, in its own form.
         "max_request_body_size": 2 * BODY_BYTES,
         "ident": None,

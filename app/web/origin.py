@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from flask import request
 
+from app.web.proxy import RELAYED
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -21,8 +23,11 @@ def is_loopback(address: str | None) -> bool:
 def is_local() -> bool:
     """Whether the request comes from this machine and asks for it by a name of its own.
 
-    The name matters: a page elsewhere whose name resolves to 127.0.0.1 (DNS rebinding) comes from here too.
+    The name matters: a page elsewhere whose name resolves to 127.0.0.1 (DNS rebinding) comes from here too. So
+    does everybody who asks through a reverse proxy on this machine.
     """
+    if request.environ.get(RELAYED):
+        return False
     name = (urlsplit(f"//{request.host}").hostname or "").lower()
     return is_loopback(request.remote_addr) and (name == "localhost" or is_loopback(name))
 

@@ -1,4 +1,5 @@
-"""Believes a named reverse proxy about who asks, by which name and under which path. Believes nobody else.
+"""Believes a named reverse proxy about who asks, by which name and under which path. Believes nobody else, but
+notes that a request came through one.
 
 waitress would do most of this, but knows no path prefix and hides from the application who the peer was.
 """
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
 BELIEVED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"}
 HEADER = "HTTP_X_FORWARDED_PREFIX"
+FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+RELAYED = "lockstep.relayed"
+SIGNS = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP")
+"""Headers that proxies add, besides all that begin with X-Forwarded-."""
 
 
 def behind_proxy(app: WSGIApplication, trusted_proxy: str | None) -> WSGIApplication:
@@ -31,12 +36,25 @@ def behind_proxy(app: WSGIApplication, trusted_proxy: str | None) -> WSGIApplica
     inner: WSGIApplication = proxy_headers_middleware(under_prefix(app), **options)
 
     def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        believed = bool(trusted_proxy) and environ.get("REMOTE_ADDR") == trusted_proxy
+        if is_relayed(environ, believed):
+            environ[RELAYED] = True
         prefix = environ.pop(HEADER, "")
-        if trusted_proxy and environ.get("REMOTE_ADDR") == trusted_proxy:
+        if believed:
             environ["lockstep.prefix"] = prefix
         return inner(environ, start_response)
 
     return outer
+
+
+def is_relayed(environ: WSGIEnvironment, believed: bool) -> bool:
+    """Whether somebody asks through a proxy of whom we do not know where they are.
+
+    Then an address of this machine is the proxy's, and says nothing about who asks.
+    """
+    if believed:
+        return not environ.get(FORWARDED_FOR)
+    return any(name.startswith("HTTP_X_FORWARDED_") or name in SIGNS for name in environ)
 
 
 def under_prefix(app: WSGIApplication) -> WSGIApplication:

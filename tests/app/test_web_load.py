@@ -8,11 +8,15 @@ import socket
 import statistics
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from flask import request
 
+from tests import served
 from tests.served import Service, service
 from tests.servers_rsync import free_port
 from tests.stand import wait_until
@@ -31,18 +35,46 @@ def ask(url: str, path: str, **headers: str) -> tuple[int, float]:
 
 
 def test_twenty_slow_readers_keep_nobody_waiting(tmp_path: Path) -> None:
+    """More readers than the server has threads, each with more to read than the kernel's buffers hold."""
     with service(tmp_path, nodes=0, http=True) as running:
         parts = urlsplit(running.url)
+        served_files: list[str] = []
+        running.app.before_request_funcs.setdefault(None, []).append(
+            lambda: served_files.append(request.path)
+        )
+        asking = b"GET /static/vendor/uplot-1.6.32.iife.min.js HTTP/1.1\r\nHost:x\r\n\r\n"
         slow = []
         for _ in range(20):
-            reader = socket.create_connection((parts.hostname, parts.port))
+            reader = socket.socket()
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            reader.sendall(b"GET /static/vendor/htmx-4.0.1.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            reader.connect((parts.hostname, parts.port))
+            reader.sendall(asking * 200)
             slow.append(reader)
-        status, seconds = ask(running.url, "/")
-        assert (status, seconds < 2) == (200, True), seconds
+        wait_until(lambda: is_quiet(served_files), 60, "every reader has been given what it takes")
+        assert 20 * 200 > len(served_files) > 20  # they hold up the rest
+        for path in ("/", "/api/v1/status", "/v1/status"):
+            status, seconds = ask(running.url, path)
+            assert (status, seconds < 2) == (200, True), seconds
         for reader in slow:
             reader.close()
+
+
+def is_quiet(counted: list[str]) -> bool:
+    """Whether nothing was asked for a moment."""
+    before = len(counted)
+    time.sleep(0.5)
+    return before > 0 and len(counted) == before
+
+
+@contextmanager
+def configured_as(change: Callable[[str], str]) -> Iterator[None]:
+    """Services that are started meanwhile have another configuration."""
+    before = served.CONFIG
+    served.CONFIG = change(before)
+    try:
+        yield
+    finally:
+        served.CONFIG = before
 
 
 def nodes_that_are_not_there(count: int) -> str:
@@ -54,16 +86,13 @@ def nodes_that_are_not_there(count: int) -> str:
 @pytest.fixture
 def crowded(tmp_path: Path):
     """300 nodes, none of which answers."""
-    from tests import served
 
-    text = served.CONFIG.replace("ready: 0.5, dead: 0.3", "ready: 5, dead: 30")
-    config = served.CONFIG
-    served.CONFIG = text.replace("nodes:\n{nodes}", "nodes:\n" + nodes_that_are_not_there(300) + "#{nodes}")
-    try:
-        with service(tmp_path, nodes=0, http=True) as running:
-            yield running
-    finally:
-        served.CONFIG = config
+    def crowd(text: str) -> str:
+        text = text.replace("ready: 0.5, dead: 0.3", "ready: 5, dead: 30")
+        return text.replace("nodes:\n{nodes}", "nodes:\n" + nodes_that_are_not_there(300) + "#{nodes}")
+
+    with configured_as(crowd), service(tmp_path, nodes=0, http=True) as running:
+        yield running
 
 
 def test_the_overview_of_300_nodes_is_fast(crowded: Service) -> None:
@@ -89,6 +118,7 @@ def test_who_has_the_page_already_is_told_so_in_few_bytes(tmp_path: Path) -> Non
         assert (again.status_code, again.data) == (304, b"")
 
 
+BEHIND = "web: {{host: 127.0.0.1, port: 0, trusted_proxy: 127.0.0.1}}\n"
 NGINX = """\
 daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ }}
@@ -115,55 +145,47 @@ http {{
     shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx here"
 )
 def test_behind_nginx_under_a_path_prefix(tmp_path: Path) -> None:
-    more = "web: {host: 127.0.0.1, port: 0, trusted_proxy: 127.0.0.1}\n"
-    from tests import served
-
-    config = served.CONFIG
-    served.CONFIG = config.replace(
-        "web: {{host: 127.0.0.1, port: 0}}\n", more.replace("{", "{{").replace("}", "}}")
-    )
-    try:
-        with service(tmp_path, nodes=1, http=True) as running:
-            running.all_ready()
-            running.app.extensions["lockstep.door"].store.add_user("root", "administrator", "correct horse")
-            running.app.extensions["lockstep.door"].forget()
-            folder = tmp_path / "nginx"
-            folder.mkdir()
-            port = free_port()
-            (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, url=running.url))
-            program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
-            nginx = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
-            try:
-                url = f"http://127.0.0.1:{port}"
-                wait_until(lambda: answers(url))
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                connection.request("GET", "/lockstep/login")
-                answer = connection.getresponse()
-                page = answer.read().decode()
-                assert answer.status == 200
-                assert 'href="/lockstep/static/' in page
-                assert "Secure" in answer.headers["Set-Cookie"]
-                assert (
-                    "Path=/lockstep" in answer.headers["Set-Cookie"]
-                    or "Path=/" in answer.headers["Set-Cookie"]
-                )
-                connection.request("GET", "/lockstep/nodes", headers={"Accept": "text/html"})
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.headers["Location"] == "/lockstep/login?next=/nodes"
-                connection.request("GET", "/.lockstep/badge.svg")
-                answer = connection.getresponse()
-                answer.read()
-                connection.request("GET", urlsplit(answer.headers["Location"]).path)
-                answer = connection.getresponse()
-                assert (answer.status, answer.headers["Content-Type"][:13]) == (200, "image/svg+xml")
-                assert "in sync" in answer.read().decode()
-                connection.close()
-            finally:
-                nginx.terminate()
-                nginx.wait(5)
-    finally:
-        served.CONFIG = config
+    with (
+        configured_as(lambda text: text.replace("web: {{host: 127.0.0.1, port: 0}}\n", BEHIND)),
+        service(tmp_path, nodes=1, http=True) as running,
+    ):
+        running.all_ready()
+        running.app.extensions["lockstep.door"].store.add_user("root", "administrator", "correct horse")
+        running.app.extensions["lockstep.door"].forget()
+        folder = tmp_path / "nginx"
+        folder.mkdir()
+        port = free_port()
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, url=running.url))
+        program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+        nginx = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(url))
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/lockstep/login")
+            answer = connection.getresponse()
+            page = answer.read().decode()
+            assert answer.status == 200
+            assert 'href="/lockstep/static/' in page
+            assert "Secure" in answer.headers["Set-Cookie"]
+            assert (
+                "Path=/lockstep" in answer.headers["Set-Cookie"] or "Path=/" in answer.headers["Set-Cookie"]
+            )
+            connection.request("GET", "/lockstep/nodes", headers={"Accept": "text/html"})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.headers["Location"] == "/lockstep/login?next=/nodes"
+            connection.request("GET", "/.lockstep/badge.svg")
+            answer = connection.getresponse()
+            answer.read()
+            connection.request("GET", urlsplit(answer.headers["Location"]).path)
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["Content-Type"][:13]) == (200, "image/svg+xml")
+            assert "in sync" in answer.read().decode()
+            connection.close()
+        finally:
+            nginx.terminate()
+            nginx.wait(5)
 
 
 def answers(url: str) -> bool:
@@ -173,18 +195,43 @@ def answers(url: str) -> bool:
         return False
 
 
+def asked(url: str, path: str, **headers: str) -> tuple[int, str]:
+    """Status and text of one request."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
 def test_forwarded_headers_of_strangers_are_not_believed(tmp_path: Path) -> None:
+    lies = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Host": "evil.example"}
     with service(tmp_path, nodes=0, http=True) as running:
-        lies = {
-            "X-Forwarded-For": "203.0.113.9",
-            "X-Forwarded-Prefix": "/evil",
-            "X-Forwarded-Host": "evil.example",
-        }
-        parts = urlsplit(running.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-        connection.request("GET", "/", headers=lies)
-        answer = connection.getresponse()
-        page = answer.read().decode()
-        connection.close()
-        assert answer.status == 200
-        assert "evil" not in page
+        for path in ("/", "/healthz", "/login"):
+            assert "evil" not in asked(running.url, path, **lies)[1]
+        assert asked(running.url, "/", **lies)[0] == 403
+
+
+def test_a_proxy_on_this_machine_gives_nobody_control_before_there_is_an_administrator(
+    tmp_path: Path,
+) -> None:
+    with service(tmp_path, nodes=0, http=True) as running:
+        assert asked(running.url, "/api/v1/status")[0] == 200
+        for name in ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Forwarded-Proto", "Forwarded", "Via"):
+            value = {"X-Forwarded-Proto": "https", "Forwarded": "for=127.0.0.1", "Via": "1.1 proxy"}
+            sent = {name: value.get(name, "127.0.0.1")}
+            for path in ("/api/v1/status", "/", "/first", "/login"):
+                status, text = asked(running.url, path, **sent)
+                assert (status, "only this machine" in text) == (403, True), (name, path)
+
+
+def test_a_trusted_proxy_that_does_not_say_who_asks_gives_no_control(tmp_path: Path) -> None:
+    with (
+        configured_as(lambda text: text.replace("web: {{host: 127.0.0.1, port: 0}}\n", BEHIND)),
+        service(tmp_path, nodes=0, http=True) as running,
+    ):
+        assert asked(running.url, "/api/v1/status")[0] == 403
+        assert asked(running.url, "/api/v1/status", **{"X-Forwarded-For": "203.0.113.9"})[0] == 403
+        assert asked(running.url, "/api/v1/status", **{"X-Forwarded-For": "127.0.0.1"})[0] == 200
