@@ -11,7 +11,7 @@ from sync.core.args import Run
 from sync.core.batch import Listed, Steps, plan, resolve
 from sync.core.dustbin import Binned
 from sync.core.listing import Progress
-from sync.core.model import Change, Destination, Form, Kind, Outcome, Stat
+from sync.core.model import Change, Destination, Kind, Outcome, Stat
 from sync.core.result import RunResult
 from sync.core.scope import Scope
 from sync.ports import Store
@@ -195,8 +195,9 @@ class Report:
 
 def run_once(tools: Tools, destination: Destination, run: Run, control: Control) -> RunResult:
     """One rsync run under the job's control."""
-    progress = control.progress if run.form is Form.EVERYTHING else None
-    return tools.runner.run(destination, run, stop=control.stop, progress=progress, handle=control.handle)
+    return tools.runner.run(
+        destination, run, stop=control.stop, progress=control.progress, handle=control.handle
+    )
 
 
 def is_source_away(result: RunResult) -> bool:

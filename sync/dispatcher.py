@@ -199,7 +199,7 @@ class Dispatcher:
             "events",
             Form.FILES,
             kind,
-            lambda control: work(tools, destination, batch, control),
+            lambda control: work(tools, destination, batch, replace(control, progress=noting(node))),
             batch=batch,
         )
 
@@ -222,13 +222,10 @@ class Dispatcher:
         proof, drifted, store = node.proof_seq, node.drift, tools.store
         introduce, accepted = not node.introduced, node.accepted
 
-        def progressed(progress: Progress) -> None:
-            node.progress = progress
-
         def job(control: Control) -> Report:
             rows = [row for row in store.since(proof) if row.seq <= watermark] if proof is not None else []
             order = ResyncOrder(introduce, accepted, tuple(rows), drifted)
-            return jobs.resync(tools, destination, order, replace(control, progress=progressed))
+            return jobs.resync(tools, destination, order, replace(control, progress=noting(node)))
 
         return self._start(node, lane, Form.EVERYTHING, "resync", job, watermark=watermark)
 
@@ -307,6 +304,15 @@ class Dispatcher:
         else:
             node.work, node.progress = None, None
         return self.results.take(node, work, done)
+
+
+def noting(node: Node) -> Callable[[Progress], None]:
+    """Keeps how far the run on a node is; called in the worker's thread, read in any."""
+
+    def note(progress: Progress) -> None:
+        node.progress = progress
+
+    return note
 
 
 def _guarded(job: Job, control: Control, kind: str, name: str) -> Report | AuditReport | Exception:

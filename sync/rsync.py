@@ -67,7 +67,7 @@ class Runner:
     ) -> RunResult:
         """The result of one rsync run to its end, stopped, stalled or refused ones included.
 
-        ``progress`` is called in this thread about once a second (EVERYTHING only). Raises nothing.
+        ``progress`` is called in this thread about once a second, where something is sent. Raises nothing.
         """
         began = self._clock()
         if stop and stop.reason:
@@ -164,7 +164,7 @@ class _Reading:
         for line in lines:
             if item := listed(line):
                 self._count(item)
-            elif self.progress and (now := progress(line, self.last)):
+            elif self.progress and (now := progress(line, self.last, counted=self.run.form is Form.FILES)):
                 self.last = now
                 self.handle.moved = self.handle.moved or now.bytes > 0
                 self.progress(now)

@@ -23,6 +23,7 @@ from sync.core.model import Form
 from sync.core.scope import LEFT_OVER, Scope
 
 AUDITS = frozenset({Form.AUDIT, Form.DEEP_AUDIT})
+SENDS = frozenset({Form.FILES, Form.SUBTREES, Form.EVERYTHING})
 LISTED = frozenset({Form.FILES, Form.GONE, Form.SUBTREES})
 # Without %L: rsync ends with 13 when a long path and a long link target meet in one line (log.c). Without it
 # a line holds one name, at its end, and nothing needs to be told apart.
@@ -108,10 +109,10 @@ def argv(
 ) -> list[str]:
     """The arguments of one run, the program first; no secret is among them.
 
-    ``root`` is the publish directory, absolute. ``progress``: rsync says how far it is (EVERYTHING only).
+    ``root`` is the publish directory, absolute. ``progress``: rsync says how far it is (what sends, only).
     """
     result = [options.program, *_form(run, scope), *SPOKEN]
-    if progress and run.form is Form.EVERYTHING:
+    if progress and run.form in SENDS and not run.purge:
         result += ["--info=progress2", "--no-h"]
     if run.is_listed:
         result += ["--files-from=-", "--from0"]

@@ -32,7 +32,7 @@ class Listed(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a resync is. ``percent`` is None while rsync still counts, ``rate`` is bytes per second."""
+    """How far a run is. ``percent`` is None while rsync still counts, ``rate`` is bytes per second."""
 
     bytes: int
     percent: int | None
@@ -64,10 +64,11 @@ def listed(line: bytes) -> Listed | None:
     return Listed(b"" if path == b"." else path, action, shown, int(size), int(moved), directory)
 
 
-def progress(text: bytes, before: Progress | None = None) -> Progress | None:
+def progress(text: bytes, before: Progress | None = None, *, counted: bool = False) -> Progress | None:
     """The state of a run from one piece of --info=progress2, None for other text.
 
-    Only the end of a file brings new counts; between two, those of ``before`` stand.
+    Only the end of a file brings new counts; between two, those of ``before`` stand. ``counted``: rsync was
+    given a list of files, and knows their bytes from the start.
     """
     found = _PROGRESS.match(text)
     if found is None:
@@ -75,7 +76,7 @@ def progress(text: bytes, before: Progress | None = None) -> Progress | None:
     size, percent, rate, unit, done, word, left, total = found.groups()
     if done is None:
         files_done, files_total = (before.files_done, before.files_total) if before else (0, 0)
-        counting = before.counting if before else True
+        counting = before.counting if before else not counted
     else:
         files_total = int(total)
         files_done, counting = files_total - int(left), word == b"ir"

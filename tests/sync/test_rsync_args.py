@@ -51,10 +51,12 @@ def test_contents_are_compared_where_events_or_a_deep_audit_ask_for_it(form: For
     assert ("-I" in said) is (by_event and large)
 
 
-def test_progress_is_asked_for_in_full_resyncs_only() -> None:
-    assert "--info=progress2" in arguments(Run(Form.EVERYTHING), progress=True)
-    assert "--info=progress2" not in arguments(Run(Form.FILES, (b"a",)), progress=True)
-    assert "--info=progress2" not in arguments(Run(Form.EVERYTHING))
+@given(FORMS, st.booleans())
+def test_progress_is_asked_for_where_something_is_sent(form: Form, wanted: bool) -> None:
+    sends = form in (Form.FILES, Form.SUBTREES, Form.EVERYTHING)
+    said = arguments(Run(form, (b"a",)), progress=wanted)
+    assert ("--info=progress2" in said) is (sends and wanted)
+    assert "--info=progress2" not in arguments(Run(form, (b"a",), purge=True), progress=True)
 
 
 def test_options_become_arguments() -> None:

@@ -331,6 +331,21 @@ def test_progress_ends_with_every_file(pair: Pair) -> None:
     assert_alike(pair.source, pair.node)
 
 
+@pytest.mark.parametrize("form", [Form.FILES, Form.SUBTREES])
+def test_progress_of_what_an_event_sends_is_told_too(pair: Pair, form: Form) -> None:
+    write(pair.source, "d/large", os.urandom(3_000_000))
+    write(pair.source, "d/small", os.urandom(1000))
+    paths = (b"d/large", b"d/small") if form is Form.FILES else (b"d",)
+    seen: list[Progress] = []
+    runner = Runner(RsyncOptions(), pair.source, Scope())
+    result = runner.run(pair.destination, Run(form, paths), progress=seen.append)
+    assert (result.outcome, result.files) == (Outcome.DONE, 2)
+    assert (seen[-1].bytes, seen[-1].percent, seen[-1].counting) == (3_001_000, 100, False)
+    if form is Form.FILES:
+        assert not seen[0].counting
+    assert_alike(pair.source, pair.node)
+
+
 def test_an_audit_lists_every_difference_and_changes_nothing(pair: Pair) -> None:
     for name in (*ODD_NAMES, b"same"):
         write(pair.source, name, "here")

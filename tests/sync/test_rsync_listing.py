@@ -66,6 +66,13 @@ def test_progress_counts_first_and_then_says_how_far_it_is() -> None:
     assert between == Progress(31000000, 51, 512 * 1024, 505, 1010, False)
 
 
+def test_of_a_list_of_files_it_is_known_from_the_start_how_far_it_is() -> None:
+    first = progress(b"    557056  18%  501.96kB/s    0:00:04  ", counted=True)
+    assert first == Progress(557056, 18, 501.96 * 1024, 0, 0, False)
+    then = progress(b"   3000000 100%  503.51kB/s    0:00:05 (xfr#1, to-chk=0/1)", first, counted=True)
+    assert then == Progress(3000000, 100, 503.51 * 1024, 1, 1, False)
+
+
 @given(NAMES, st.from_regex(rb"\A[A-Za-z0-9]{6}\Z"))
 @example(b".htaccess", b"AbCdEf")
 @example(b"\xe6\xbc\xa2" * 85, b"AbCdEf")
