@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
 
 from app.record_views import standing
@@ -34,12 +35,21 @@ class PassNews:
             self._operation(provider, entry)
         for key, sentence in result.drift.items():
             if before is None or before.drift.get(key) != sentence:
-                self._emit(sentence, "warning", provider=provider, name=key.name, line=key.line)
+                self._emit(sentence, "warning", provider=provider, name=key.name, line=key.line, drift=True)
         for key in result.adopted:
             self._emit(f"{key} was taken over as it stands", provider=provider, name=key.name, line=key.line)
         if result.error is not None:
             self.counts["errors", provider, result.error.code] += 1
-        self._standing(f"{result.zone.zone} at {provider}", result, "" if known else standing(result))
+        self._standing(_about(result.zone.zone, provider), result, "" if known else standing(result))
+
+    def forget_all_but(self, zones: Collection[tuple[str, str]]) -> None:
+        """Ends what was told of any other (zone, provider): nobody looks at it any more."""
+        kept = {_about(zone, provider) for zone, provider in zones}
+        with self._lock:
+            gone = [about for about, said in self._told.items() if said and about not in kept]
+            self._told = {about: said for about, said in self._told.items() if about in kept}
+        for about in gone:
+            self._emit(f"{about} is not looked after any more", about=about)
 
     def _operation(self, provider: str, entry: HistoryEntry) -> None:
         self.counts["operations", provider, entry.action.value, "ok" if entry.ok else "failed"] += 1
@@ -72,6 +82,10 @@ class PassNews:
             self._emit(f"{about}: {new}", "error", held=bool(result.held or result.sets_held), about=about)
         elif old and not new:
             self._emit(f"{about} is all right again", about=about)
+
+
+def _about(zone: str, provider: str) -> str:
+    return f"{zone} at {provider}"
 
 
 _SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")

@@ -56,6 +56,7 @@ def lines_view(service: str, passes: Iterable[Pass]) -> list[Json]:
     """
     sets = [
         set_view(key, wanted, result.published.get(key, ()), result.sets_held.get(key) or wanted.held)
+        | {"drift": result.drift.get(key)}
         for result in passes
         if result.planned is not None
         for key, wanted in result.planned.desired.items()

@@ -8,6 +8,7 @@ The nodes' past is made up (a day of samples); everything else is what the pages
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import sys
 import tempfile
@@ -20,7 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from app.config.schema.service import LogConfig
 from app.history import Sums, write
+from app.logs import configure
+from tests import served
 from tests.browser import launch
 from tests.served import Service, service
 from tests.servers_rsync import Daemon, rsyncd
@@ -30,6 +34,12 @@ NAMES = ("sh-telecom", "bj-unicom", "gz-telecom", "cd-mobile", "xa-edu", "hk-ove
 LINES = ("telecom", "unicom", "telecom", "mobile", "edu", "oversea", "oversea")
 MORE = """\
 name: Lockstep
+alerts:
+  group_seconds: 1
+  channels:
+    ops: {kind: command, argv: [/bin/sh, -c, "echo 250 2.0.0 Ok: queued as 4XkZ1f"]}
+    phone: {kind: command, argv: [/bin/sh, -c, "echo the gateway is out of credit >&2; exit 1"]}
+  routes: {default: [ops], critical: [ops, phone]}
 dns:
   hold_down_seconds: 1
   startup_hold_seconds: 5
@@ -39,6 +49,7 @@ dns:
     - {name: static, provider: zone, zone: example.com, record: static, ttl: 60, allow_private: true,
        types: [A], lines: {default: {nodes: all}}}
 """
+VIDEO_BYTES = 12_000_000
 WIDE, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 SHOTS = (
     ("overview", "/", WIDE, "light", "en"),
@@ -50,8 +61,12 @@ SHOTS = (
     ("node", "/nodes/sh-telecom", WIDE, "light", "en"),
     ("node-dark", "/nodes/cd-mobile", WIDE, "dark", "en"),
     ("content", "/content", WIDE, "light", "en"),
+    ("content-phone", "/content", PHONE, "light", "en"),
     ("dns", "/dns", WIDE, "light", "en"),
     ("events", "/events", WIDE, "light", "en"),
+    ("alerts", "/events/alerts", WIDE, "light", "en"),
+    ("alerts-phone", "/events/alerts", PHONE, "dark", "zh"),
+    ("log", "/events/logs", WIDE, "dark", "en"),
     ("settings", "/settings/sync", WIDE, "light", "en"),
     ("settings-nodes", "/settings/nodes", WIDE, "light", "en"),
     ("users", "/settings/users", WIDE, "light", "en"),
@@ -66,16 +81,22 @@ def shown() -> Iterator[Service]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-shots-")))
         daemons: dict[str, Daemon] = {}
         for number, name in enumerate(NAMES):
-            daemon = rsyncd(folder / name, host=f"127.0.0.{number + 11}")
+            refused = "    exclude = /docs/report.html" if name == "hk-oversea" else ""
+            daemon = rsyncd(folder / name, host=f"127.0.0.{number + 11}", module_extra=refused)
             stack.callback(daemon.stop)
             daemons[name] = daemon
         root = folder / "publish"
         for path in ("index.html", "style.css", "docs/guide.html", "docs/api.html", "img/logo.svg"):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(path * 200)
+        slow = (
+            "max_lag_seconds: 60, bwlimit: '300'}}"  # so that a transfer is still on its way in the pictures
+        )
+        served.CONFIG = served.CONFIG.replace("max_lag_seconds: 2}}", slow)
         running = stack.enter_context(
             service(folder, daemons=daemons, lines=dict(zip(NAMES, LINES, strict=True)), more=MORE, http=True)
         )
+        configure(LogConfig(), folder, (), io.StringIO())
         running.all_ready()
         past(running)
         running.with_administrator()
@@ -116,19 +137,22 @@ def past(running: Service) -> None:
 def happen(running: Service) -> None:
     """A node that died, one that is drained, a path that cannot be taken, a transfer on its way."""
     running.post("/api/v1/nodes/xa-edu/drain")
-    blocked = running.daemons["hk-oversea"].module_path / "docs" / "report.html"
-    blocked.mkdir(parents=True)
-    (blocked / "kept.txt").write_text("in the way")
     (running.root / "docs" / "report.html").write_text("report")
     running.daemons["fra-oversea"].kill()
     wait_until(lambda: running.json("/api/v1/nodes/fra-oversea")["state"] == "dead", 30)
     for number in range(6):
         (running.root / "docs" / f"chapter-{number}.html").write_text("chapter" * 500)
         time.sleep(0.4)
+    for channel in ("ops", "phone"):
+        running.post(f"/api/v1/alerts/channels/{channel}/test")
+    (running.root / "video.mp4").write_bytes(random.Random(7).randbytes(VIDEO_BYTES))  # noqa: S311 - not a secret
+    wait_until(lambda: sum(bool(n["work"]) for n in running.json("/api/v1/nodes")["nodes"]) > 3, 30)
+    time.sleep(3)  # until rsync has counted
 
 
 def take(browser: Browser, running: Service, folder: Path, only: str | None) -> None:
     """All pages."""
+    cookie = running.logged_in().get_cookie("lockstep")
     for name, path, size, colours, language in SHOTS:
         if only and only not in name:
             continue
@@ -136,7 +160,6 @@ def take(browser: Browser, running: Service, folder: Path, only: str | None) -> 
             viewport=size, color_scheme=colours, locale="zh-CN" if language == "zh" else "en-GB",
             device_scale_factor=1, timezone_id="Asia/Shanghai",
         )  # fmt: skip
-        cookie = running.logged_in().get_cookie("lockstep")
         context.add_cookies([{"name": "lockstep", "value": cookie.value, "url": running.url}])
         page: Page = context.new_page()
         page.goto(running.url + path)

@@ -41,14 +41,15 @@ def rhythm(status: dict[str, Any]) -> int:
 
 
 def with_time_left(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The nodes at work, with the seconds left where they can be told."""
+    """The nodes at work, with the files, bytes and seconds left where they can be told."""
     busy = [n for n in nodes if n["work"]]
     for n in busy:
         w = n["work"]
-        left = None
-        if w["percent"] and w["rate"] and w["bytes"] and 0 < w["percent"] < 100:
-            left = w["bytes"] * (100 - w["percent"]) / w["percent"] / w["rate"]
-        w["left"] = left
+        w["bytes_left"] = w["left"] = None
+        if w["percent"] and w["bytes"] and w["percent"] < 100:
+            w["bytes_left"] = w["bytes"] * (100 - w["percent"]) / w["percent"]
+            w["left"] = w["bytes_left"] / w["rate"] if w["rate"] else None
+        w["files_left"] = w["files_total"] - w["files_done"] if w["files_total"] else None
     return busy
 
 
@@ -76,7 +77,20 @@ def overview() -> Response:
         flips=reading().events(8, kind=("flip", "out_of_step", "drift", "source", "held")),
         steps=first_steps(status),
         administered=administered(),
+        reload_error=supervisor().reload_error,
+        node_source=supervisor().inventory.standing,
+        dns_errors=dns_errors(status),
+        waiting=[n for n in nodes if n["held"] and n["would_delete"]],
     )
+
+
+def dns_errors(status: dict[str, Any]) -> dict[str, list[str]]:
+    """What keeps services from being written as they should, with the services."""
+    found: dict[str, list[str]] = {}
+    for service in status["services"]:
+        if service["error"]:
+            found.setdefault(service["error"], []).append(service["name"])
+    return found
 
 
 def administered() -> bool:
@@ -87,16 +101,32 @@ def administered() -> bool:
 
 
 def first_steps(status: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """What a new installation still lacks, in order; None once everything was done."""
+    """What a new installation still lacks, in order; None once everything was done.
+
+    A step is done when it is seen to work, not when it is written down; else ``trouble`` says why it does not.
+    """
     config = supervisor().config
-    nodes = status["nodes"]
+    nodes, services, publish = status["nodes"], status["services"], status["publish"]
+    broken = next((s["error"] for s in services if s["error"]), None)
+    waits = next((f"{n['name']}: {n['reason']}" for n in nodes if n["state"] != "ready"), None)
+    reached = any(n["in_sync"] for n in nodes)
     steps = [
-        {"id": "provider", "done": bool(config.dns.providers) or not config.dns.enabled},
-        {"id": "node", "done": any(n["state"] == "ready" for n in nodes)},
-        {"id": "service", "done": bool(config.dns.services) or not config.dns.enabled},
-        {"id": "publish", "done": bool(status["publish"]["files"]) and any(n["in_sync"] for n in nodes)},
+        step("provider", config.dns.providers or not config.dns.enabled, broken),
+        step("node", any(n["state"] == "ready" for n in nodes), waits),
+        step("service", config.dns.services or not config.dns.enabled, broken),
+        step("publish", publish["files"] and reached, publish["fault"] if not publish["ok"] else None),
     ]
-    return None if all(step["done"] for step in steps[:3]) and nodes else steps
+    answered = any(line["values"] for s in services for line in s["lines"]) or not config.dns.enabled
+    if answered and any(n["last_in_sync_at"] for n in nodes):
+        return None  # it has worked: what goes wrong from now on is a banner, not a first step
+    return None if all(one["done"] for one in steps[:3]) and nodes else steps
+
+
+def step(name: str, there: object, trouble: str | None) -> dict[str, Any]:
+    """One of them; what stands in the way counts only once there is something."""
+    if name == "node":
+        return {"id": name, "done": bool(there), "trouble": None if there else trouble}
+    return {"id": name, "done": bool(there) and not trouble, "trouble": trouble if there else None}
 
 
 # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +151,7 @@ def nodes() -> Response:
         total=len(status["nodes"]),
         counts={s: sum(1 for n in status["nodes"] if n["state"] == s) for s in STATES},
         wanted=wanted,
-        state=state,
+        wanted_state=state,
         sort=sort if sort in SORTS else "name",
         sparks=sparks,
         source=source if source.command else None,
@@ -323,6 +353,7 @@ def content() -> Response:
         else None,
         held=do.held_groups(HELD_PATHS) if any_held(status) else None,
         scope=supervisor().config.publish,
+        behind=[n["lag_changes"] for n in nodes if n["lag_changes"] and n["state"] == "ready"],
     )
 
 
@@ -424,8 +455,15 @@ def dns() -> Response:
         older=rows[-1]["id"] if len(rows) == 30 else None,
         enabled=supervisor().config.dns.enabled,
         providers=sorted(supervisor().config.dns.providers),
+        drift=drift_events(),
         plan=operations().dns_plan() if request.args.get("plan") else None,
     )
+
+
+def drift_events() -> list[dict[str, Any]]:
+    """The last times that a record set of ours was changed by somebody else."""
+    warned = reading().events(200, kind="dns", severity="warning")
+    return [event for event in warned if event["facts"].get("drift")][:8]
 
 
 @blueprint.post("/dns/<action>")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 
+import pytest
+
+from app.config import ConfigError
+from tests import served
 from tests.served import Service, lockstep, service  # noqa: F401 - fixtures
 from tests.stand import wait_until
 
@@ -58,6 +63,70 @@ def test_nodes_are_found_by_name_and_filtered_by_state(lockstep: Service) -> Non
     assert shown("state=in_sync") == ["a", "b"]
     assert shown("q=%3Cscript%3E") == []
     assert "<script>" not in client.get("/nodes?q=%3Cscript%3E&state=%3Cscript%3E").text.split("<main")[1]
+
+
+def test_the_state_filter_stays_while_one_searches(lockstep: Service) -> None:  # noqa: F811
+    lockstep.all_ready()
+    page = lockstep.client.get("/nodes?state=in_sync").text
+    assert '<input type="hidden" name="state" value="in_sync">' in page
+    current = re.findall(r'<a href="([^"]*)" aria-current="true"', page)
+    assert current == ["/nodes?state=in_sync"]
+    assert '<input type="hidden" name="state"' not in lockstep.client.get("/nodes").text
+
+
+def test_a_transfer_says_how_much_of_it_is_left(tmp_path, monkeypatch) -> None:
+    slow = served.CONFIG.replace("max_lag_seconds: 2}}", "max_lag_seconds: 60, bwlimit: '400'}}")
+    monkeypatch.setattr(served, "CONFIG", slow)
+    with service(tmp_path, nodes=1) as running:
+        running.all_ready()
+        (running.root / "video.mp4").write_bytes(os.urandom(3_000_000))
+
+        def work() -> dict:
+            return running.json("/api/v1/nodes/a")["work"] or {}
+
+        wait_until(lambda: (work().get("percent") or 0) > 10 and work()["rate"], 20)
+        page = re.sub(r"<[^>]+>", " ", running.client.get("/").text.split("Work in progress")[1])
+        assert re.search(r"1 path ·\s+[\d.]+ MB left · [\d.]+ KB/s · [\d.]+ m?s left", page), page[:600]
+        wait_until(lambda: not work(), 30)
+        assert (running.daemons["a"].module_path / "video.mp4").stat().st_size == 3_000_000
+
+
+def test_a_configuration_that_was_not_taken_is_a_banner_until_it_is(lockstep: Service) -> None:  # noqa: F811
+    path = lockstep.folder / "config.yml"
+    good = path.read_text()
+    path.write_text(good + "nonsense: true\n")
+    with pytest.raises(ConfigError):
+        lockstep.supervisor.reload()
+    page = lockstep.client.get("/").text
+    assert "The changed configuration was not taken" in page
+    assert "nonsense" in page
+    path.write_text(good)
+    lockstep.supervisor.reload()
+    assert "The changed configuration was not taken" not in lockstep.client.get("/").text
+
+
+def test_a_node_source_that_fails_is_a_banner(tmp_path) -> None:
+    more = "node_source: {command: [/bin/sh, -c, 'echo no inventory today >&2; exit 1'], every: 1}\n"
+    with service(tmp_path, nodes=1, more=more) as running:
+        wait_until(lambda: "The node source fails" in running.client.get("/").text, 20)
+        assert "no inventory today" in running.client.get("/nodes").text
+
+
+def test_a_step_is_ticked_when_it_works_and_else_says_why_not(tmp_path) -> None:
+    more = """\
+dns:
+  startup_hold_seconds: 1
+  providers: {api: {kind: callback, url: "http://127.0.0.1:1/#{action}"}}
+  services: [{name: www, provider: api, zone: demo.test, record: www, types: [A], allow_private: true}]
+"""
+    with service(tmp_path, nodes=1, more=more) as running:
+        running.daemons["a"].kill()
+
+        wait_until(lambda: running.json("/api/v1/nodes/a")["state"] == "dead", 20)
+        page = running.client.get("/").text.split("First steps")[1].split("</ol>")[0]
+        node = page.split("A node that is ready")[1].split("</li>")[0]
+        assert "connection refused" in node
+        assert page.count('class="done"') < 4
 
 
 def test_a_new_installation_is_led_through_its_first_steps(tmp_path) -> None:
