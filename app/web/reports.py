@@ -22,6 +22,9 @@ from app.web.origin import address
 
 blueprint = Blueprint("reports", __name__)
 RATE = "60 per minute"
+TRY_LATER = frozenset({"busy", "not_running", "database", "not_available", "bad_address"})
+"""What a client shall not take as final. After `nohost` it stops until a person helps, after `911` it asks again later:
+the address that its page or router names may be right then."""
 
 
 def reporter() -> Visitor | None:
@@ -106,15 +109,20 @@ def dyndns() -> Response:
         return said("notfqdn" if not node else "numhost")
     if not may_move(who, node):
         return said("nohost")
-    addresses = [a.strip() for a in request.args.get("myip", "").split(",") if a.strip()] or [address()]
+    addresses = given_addresses() or [address()]
     try:
         answer_facts = report(who, node, addresses[:20])
     except Refused as problem:
-        return said(
-            "911" if problem.code in ("busy", "not_running", "database", "not_available") else "nohost"
-        )
+        current_app.logger.warning("/nic/update: %s was refused for %s: %s", who.name, node, problem)
+        return said("911" if problem.code in TRY_LATER else "nohost")
     word = "good" if answer_facts.get("changed") else "nochg"
     return said(f"{word} {','.join(addresses)}")
+
+
+def given_addresses() -> list[str]:
+    """What `myip` and `myipv6` name; a router that has no IPv6 sends the latter empty."""
+    named = ",".join([*request.args.getlist("myip"), *request.args.getlist("myipv6")])
+    return [one.strip() for one in named.split(",") if one.strip()]
 
 
 def said(text: str, status: int = 200) -> Response:

@@ -105,6 +105,9 @@ def test_the_protocol_s_answers_and_a_report_is_kept_over_a_restart(stand: DnsSt
     b = stand.address("b")
     assert update(shell, secret, "hostname=a&myip=127.0.0.93,::1") == "good 127.0.0.93,::1"
     assert update(shell, secret, "hostname=a&myip=127.0.0.93,::1") == "nochg 127.0.0.93,::1"
+    assert update(shell, secret, "hostname=a&myip=127.0.0.93&myipv6=::1") == "nochg 127.0.0.93,::1"
+    assert update(shell, secret, "hostname=a&myip=&myipv6=::1") == "good ::1"
+    assert update(shell, secret, "hostname=a&myip=127.0.0.93&myipv6=") == "good 127.0.0.93"
     assert update(shell, secret, "hostname=b&myip=127.0.0.94") == "nohost"
     assert update(shell, secret, "myip=127.0.0.94") == "notfqdn"
     assert update(shell, secret, "hostname=a") == "good 127.0.0.1"
@@ -123,7 +126,8 @@ def test_garbage_is_refused_and_changes_nothing(stand: DnsStand, shell: Lockstep
     secret = token(shell)
     assert update(shell, secret, "hostname=a&myip=127.0.0.93") == "good 127.0.0.93"
     for garbage in ("no.address", "300.1.1.1", "127.0.0.1%0a127.0.0.2", "fe80::1%25eth0"):
-        assert not update(shell, secret, f"hostname=a&myip={garbage}").startswith(("good", "nochg"))
+        assert update(shell, secret, f"hostname=a&myip={garbage}") == "911", "ask again later, not never"
+    assert update(shell, secret, "hostname=a&myip=127.0.0.93&myipv6=fe80") == "911"
     body = json.dumps({"addresses": ["<html>"]}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{shell.port}/api/v1/nodes/a/address",
