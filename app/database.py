@@ -11,8 +11,9 @@ what was done.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -165,6 +166,18 @@ def _session_statements(engine: Engine, writes: bool) -> list[str]:
     return [strict, f"SET SESSION {idle}, innodb_lock_wait_timeout = {SILENCE_SECONDS}"]
 
 
+def _close_to_others(file: Path) -> None:
+    """Makes the database's file readable for its owner only, before SQLite makes it as the umask has it.
+
+    SQLite gives its log and its shared memory the mode of the database.
+    """
+    with suppress(OSError):  # what is wrong with the place, SQLite says
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for ending in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            os.chmod(f"{file}{ending}", 0o600)
+
+
 def _listen_sqlite(engine: Engine, writes: bool) -> None:
     """SQLAlchemy begins transactions itself.
 
@@ -173,6 +186,7 @@ def _listen_sqlite(engine: Engine, writes: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
+        _close_to_others(Path(engine.url.database or ""))
         connection.isolation_level = None
         for pragma in (*SQLITE, f"query_only = {'OFF' if writes else 'ON'}"):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -23,7 +25,7 @@ from sync.ports import (
     SaveNode,
     TrimTombstones,
 )
-from tests.servers_db import database, database_server, mariadb, postgresql  # noqa: F401 - fixtures
+from tests.servers_db import database, database_server, mariadb, migrated, postgresql  # noqa: F401 - fixtures
 
 FILE = Stat(Kind.FILE, 5, 1_700_000_000_123_456_789, 1_700_000_000_987_654_321, 2049, 77, 0o644, 1)
 DIRECTORY = FILE._replace(kind=Kind.DIRECTORY, mode=0o755)
@@ -203,3 +205,18 @@ def test_a_manifest_left_half_read_holds_nothing(store: SqlStore) -> None:
         rows.close()  # type: ignore[attr-defined]
     store.put(SaveChanges([Change(b"last", FILE, 5001)]))
     assert store.flush(10)
+
+
+def test_the_files_of_the_database_are_the_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    before = os.umask(0)
+    try:
+        with migrated(folder, None) as app, app.app_context():
+            files = sorted(folder.glob("lockstep.db*"))
+            assert {"lockstep.db", "lockstep.db-wal", "lockstep.db-shm"} <= {file.name for file in files}
+            assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+        (folder / "lockstep.db").chmod(0o644)  # as an older version left it
+        with migrated(folder, None):
+            assert (folder / "lockstep.db").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
