@@ -21,6 +21,8 @@ from flask import Flask
 from app.database import READ, writing
 from app.models import SampleRow, db
 from app.schema import reason_of
+from app.stores.journal import Fence
+from app.stores.writer import FencedOut
 from app.views import Publications
 from sync.core.model import State
 from sync.engine import Engine
@@ -117,9 +119,11 @@ class Recorder:
         engine: Engine,
         publications: Publications,
         *,
+        fence: Fence | None = None,
         wall: Callable[[], float] = time.time,
         every_seconds: float = SAMPLE_SECONDS,
     ) -> None:
+        self._fence = fence
         self._app, self._engine, self._publications, self._wall = app, engine, publications, wall
         self._every = every_seconds
         self._stop = threading.Event()
@@ -210,7 +214,10 @@ class Recorder:
         while self._unwritten:
             at, sums_by_node = self._unwritten[0]
             try:
-                write(self._app, at, sums_by_node)
+                write(self._app, at, sums_by_node, self._fence)
+            except FencedOut:
+                self._unwritten.clear()  # another samples now; two would count each minute twice
+                return
             except sa.exc.SQLAlchemyError as error:
                 if not self._trouble:
                     log.warning(
@@ -221,11 +228,14 @@ class Recorder:
             self._trouble = False
             self._unwritten.popleft()
         if minute is not None and minute % 600 == 0:
-            trim(self._app, self._wall())
+            trim(self._app, self._wall(), self._fence)
 
 
-def write(app: Flask, minute: int, sums_by_node: Mapping[str, Sums]) -> None:
-    """Adds a minute to its own row and to those of its hour and day: one transaction."""
+def write(app: Flask, minute: int, sums_by_node: Mapping[str, Sums], fence: Fence | None = None) -> None:
+    """Adds a minute to its own row and to those of its hour and day: one transaction.
+
+    Raises FencedOut, and writes nothing, when another supervisor holds the lease.
+    """
     with app.app_context(), writing() as session:
         for span in (MINUTE, HOUR, DAY):
             at = minute // span * span
@@ -241,9 +251,11 @@ def write(app: Flask, minute: int, sums_by_node: Mapping[str, Sums]) -> None:
             if stored:
                 session.execute(sa.delete(table).where(here))
             session.execute(sa.insert(table), rows)
+        if fence is not None:
+            fence.check(session.connection())
 
 
-def trim(app: Flask, now: float) -> None:
+def trim(app: Flask, now: float, fence: Fence | None = None) -> None:
     """Removes what is older than each span is kept, a little at a time."""
     table: Any = SampleRow.__table__
     for span, keep in KEEP_SECONDS.items():
@@ -253,6 +265,10 @@ def trim(app: Flask, now: float) -> None:
                 oldest = session.scalar(sa.select(sa.func.min(table.c.at)).where(table.c.span == span))
                 if oldest is not None and oldest < now - keep:
                     session.execute(sa.delete(table).where(old, table.c.at < oldest + 600))
+                if fence is not None:
+                    fence.check(session.connection())
+        except FencedOut:
+            return
         except sa.exc.SQLAlchemyError as error:
             log.warning("old history was not removed: %s", reason_of(error))
 

@@ -155,7 +155,7 @@ class Supervisor:
             self.operations.alerting = self.alerting
         self._begin(self.engine.start, self.engine.stop, "the engine")
         self._begin(self._start_dns, self._stop_dns, "DNS")
-        self.history = Recorder(self.app, self.engine, self.operations.publications)
+        self.history = Recorder(self.app, self.engine, self.operations.publications, fence=self._lease)
         if not self.at_once:
             self._begin(self.history.start, self.history.stop, "the history")
         if not self.at_once:
