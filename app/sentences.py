@@ -5,12 +5,14 @@ their translations are `sentences.mo`, which `python -m tools.catalogue` makes o
 
     could not take {path}: {error}      names and paths stay; what else stands in a place is looked up again,
     已 …                                so a reason inside a reason is said too, and rsync's own words stay as they are
-    A; B    A: B    A → B               where no template fits the whole, each part is tried
+    A; B    A: B    A → B    A (B)      where no template fits the whole, each part is tried
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -20,13 +22,14 @@ from babel.messages.mofile import read_mo
 
 FOLDER = Path(__file__).parent / "translations"
 PLACE = re.compile(r"\{([^{}]*)\}")
+WORD = re.compile(r"(?<![^\W\d_])[A-Za-z]+(?![^\W\d_])")
 FRAGMENT = re.compile(r"[\s;,(]")
 FOREIGN = re.compile(r"rsync: \[|rsync error|rsync warning|ssh: |@ERROR|kex_")
 """How what programs say begins: it is left alone, even where it looks like ours."""
 SPLITS = (("; ", "；"), (": ", "："), (" → ", " → "), (", ", "，"))
 LENGTH = re.compile(r"\d+(?:\.\d+)? (?:d|h|min|s|ms)(?: \d+ (?:h|min|s))?")
 UNITS = {"zh": {"d": "天", "h": "小时", "min": "分钟", "s": "秒", "ms": "毫秒"}}
-MOST_PARTS = 40
+MOST_PARTS = 16
 NAMES = (
     "path name node host url argv address addresses user root folder key interface zone provider service channel "
     "pattern program loc document values names nodes paths channels hostname fqdn apex template scheme close text "
@@ -49,8 +52,8 @@ class Template:
     places: tuple[str, ...]
     said: str
     begins: str  # what every such sentence begins with; may be empty
-    longest: str  # what every such sentence holds
-    weight: int  # letters that are the same in every such sentence
+    words: frozenset[str]  # what every such sentence holds
+    weight: float  # what is the same in every such sentence
 
     @classmethod
     def of(cls, template: str, said: str) -> Template:
@@ -65,12 +68,17 @@ class Template:
             first = not literals[0] and number == 0 and after[:1] not in (":", ";") and piece != "head"
             pattern += _place(piece, one_part=first or is_kept(piece)) + re.escape(after)
         return cls(
-            re.compile(pattern), places, said, literals[0], max(literals, key=len), sum(map(len, literals))
+            re.compile(pattern),
+            places,
+            said,
+            literals[0],
+            frozenset(WORD.findall("ß\0ß".join(literals))),
+            sum(map(worth, literals)),
         )
 
     def values(self, sentence: str) -> dict[str, str] | None:
         """What stands in the places of this sentence; None for any other."""
-        if self.longest not in sentence or not sentence.startswith(self.begins):
+        if not sentence.startswith(self.begins):
             return None
         found = self.pattern.fullmatch(sentence)
         return None if found is None else dict(zip(self.places, found.groups(), strict=True))
@@ -96,6 +104,11 @@ class Sentences:
         self._whole = {_shown(e): _shown(said) for e, said in known.items() if not PLACE.search(e)}
         made = (Template.of(e, said) for e, said in known.items() if PLACE.search(e) or FRAGMENT.match(e))
         self._templates = sorted(made, key=lambda t: (not t.begins, -t.weight, t.pattern.pattern))
+        common = Counter(word for template in self._templates for word in template.words)
+        self._by_word: dict[str, list[int]] = {}  # each template by its rarest word
+        for number, template in enumerate(self._templates):
+            rarest = min(template.words, key=lambda word: (common[word], word), default="")
+            self._by_word.setdefault(rarest, []).append(number)
         self._read = lru_cache(16_384)(self._best)  # the same few sentences stand on every page
 
     def of(self, sentence: str) -> str:
@@ -106,33 +119,54 @@ class Sentences:
         """One of our own templates, filled in."""
         return fill(self._known.get(template, template), {k: str(v) for k, v in values.items()})
 
-    def _best(self, sentence: str) -> tuple[int, str]:
-        """The reading that knows most of the letters, and how many those are."""
+    def _best(self, sentence: str) -> tuple[float, str]:
+        """The reading that knows most of the letters, in the longest pieces, and what it is worth."""
         if (whole := self._whole.get(sentence)) is not None:
-            return len(sentence) + 1, whole
-        best = 0, sentence
+            return worth(sentence) + 1, whole
+        best = 0.0, sentence
         if FOREIGN.match(sentence):
             return best
         if LENGTH.fullmatch(sentence):
-            return len(sentence), re.sub("[a-z]+", lambda unit: self._units.get(unit[0], unit[0]), sentence)
-        for template in self._templates:
+            return worth(sentence), re.sub("[a-z]+", lambda unit: self._units.get(unit[0], unit[0]), sentence)
+        for template in self._candidates(sentence):
             values = template.values(sentence)
             if values is not None:
-                read = {p: (0, v) if is_kept(p) else self._read(v) for p, v in values.items()}
+                read = {p: (0.0, v) if is_kept(p) else self._read(v) for p, v in values.items()}
                 score = template.weight + sum(n for n, _ in read.values())
                 if score > best[0]:
                     best = score, fill(template.said, {p: said for p, (_, said) in read.items()})
         return max(best, *self._in_parts(sentence), key=lambda found: found[0])
 
-    def _in_parts(self, sentence: str) -> Iterator[tuple[int, str]]:
-        yield 0, sentence
+    def _candidates(self, sentence: str) -> Iterator[Template]:
+        """The templates whose rarest word stands in it, in their order: a few of over a thousand."""
+        words = {"", *WORD.findall(sentence)}
+        for number in sorted(n for word in words for n in self._by_word.get(word, ())):
+            yield self._templates[number]
+
+    def _in_parts(self, sentence: str) -> Iterator[tuple[float, str]]:
+        """Readings of a sentence that was put together of others: `A; B`, `A: B`, `A → B`, `A, B`, `A (B)`."""
+        yield 0.0, sentence
         if any(sentence.count(english) > MOST_PARTS for english, _ in SPLITS):
             return  # nobody of ours wrote that
         for english, own in SPLITS:
-            parts = sentence.split(english, 1 if english == ": " else -1)
-            if len(parts) > 1:
-                read = [self._read(part) for part in parts]
-                yield sum(score for score, _ in read), own.join(said for _, said in read)
+            for at in range(1, sentence.count(english) + 1):
+                parts = sentence.split(english)
+                yield self._joined(english.join(parts[:at]), own, english.join(parts[at:]))
+        if sentence.endswith(")"):
+            before, _bracket, inside = sentence[:-1].rpartition(" (")
+            score, said = self._joined(before, "（", inside)
+            yield score, f"{said}）"
+
+    def _joined(self, left: str, own: str, right: str) -> tuple[float, str]:
+        (known, first), (more, second) = self._read(left), self._read(right)
+        if known and more:
+            return known + more + (own != "，"), first + own + second
+        return known + more, first + (", " if own == "，" else own) + second  # a list of names stays one
+
+
+def worth(text: str) -> float:
+    """How much it says that a sentence holds this: one long piece more than several short ones."""
+    return math.pow(len(text), 1.5)
 
 
 def fill(said: str, values: Mapping[str, str]) -> str:

@@ -94,13 +94,14 @@ WORDS = (
     *("default", "telecom", "unicom", "mobile", "edu", "oversea"),  # lines
     *("add", "replace", "remove"),  # what is done to records
     *("published", "withdrawn"),  # what came of it
-    *("supervisor", "watcher", "disk", "database", "configuration"),  # what an alert is about
+    *("supervisor", "watcher", "disk", "database", "configuration", "deletions"),  # what an alert is about
     *("told", "failed", "sent", "dropped", "expired", "waiting", "retry"),  # what came of a notice
     *("firing", "repeat", "resolved", "flapping", "hook", "test"),  # why somebody is told
     *("critical", "warning", "info"),  # how bad it is
     *("error", "recovered", "drift", "source", "held", "dns", "system", "inventory"),  # what is wrong
     *("out_of_step", "cut_off"),
     "set",  # a secret
+    *("a path", "unreadable", "sending"),
     *("node", "part", "channel", "service", "provider"),  # what there is none of
 )
 """Words that say everything by themselves somewhere."""

@@ -37,9 +37,9 @@ def of_flip(flip: Flip, at_start: bool = False) -> tuple[Signal, ...]:
     return tuple(signals)
 
 
-def of_failed_path(at: float, node: str, path: str, error: str) -> Mistake:
+def of_failed_path(at: float, whom: str, what: str, error: str) -> Mistake:
     """A path that failed on a reachable node."""
-    return Mistake(at, f"{path} failed on {node}: {error}")
+    return Mistake(at, f"{what} failed on {whom}: {error}")
 
 
 def of_failed_recovery(at: float, node: str, error: str) -> Mistake:

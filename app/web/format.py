@@ -9,6 +9,8 @@ from typing import Any
 
 from flask import Flask
 from flask_babel import format_decimal, format_timedelta, get_locale, gettext
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from app.sentences import sentences
@@ -39,7 +41,8 @@ def in_units(text: str) -> str:
     return sentences(str(get_locale() or "en")).of(text)
 
 
-def unit_of(name: str) -> str:
+@pass_context  # or Jinja would look it up once, when it compiles the template
+def unit_of(_context: Context, name: str) -> str:
     """A unit of time by itself, for what the page's script writes."""
     return in_units(f"1 {name}").removeprefix("1 ")
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
+from app.access.visitor import LOCAL
 from app.alerts.model import OF_NODES, Condition
 from app.sentences import sentences
 
@@ -29,11 +30,22 @@ def event_text(event: Mapping[str, Any]) -> str:
     if event["kind"] == "flip" and {"old", "new"} <= facts.keys():
         words = states()
         old, new = (words.get(str(facts[k]), str(facts[k])) for k in ("old", "new"))
-        return f"{old} → {new}: {reason(facts.get('reason'))}"
+        return str(_("%(old)s → %(new)s: %(reason)s", old=old, new=new, reason=reason(facts.get("reason"))))
     who, message = str(facts.get("who") or ""), str(event["message"])
     if who and message.startswith(f"{who} "):
-        return f"{who} {reason(message[len(who) + 1 :])}"
+        return f"{actor(who)} {reason(message[len(who) + 1 :])}"
     return reason(message)
+
+
+def actor(who: str) -> str:
+    """Who did something: a person, a token, a command, or whoever sat at this machine."""
+    if who == LOCAL.name:
+        return str(_("this machine"))
+    if who.startswith("token "):
+        return str(_("token %(name)s", name=who.removeprefix("token ")))
+    if who.endswith(" (command)"):
+        return str(_("%(name)s by command", name=who.removesuffix(" (command)")))
+    return who
 
 
 def about(alert: Mapping[str, Any]) -> str:

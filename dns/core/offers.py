@@ -41,8 +41,7 @@ class Offer(NamedTuple):
         no = self.forbidden if allow_private else self.secluded
         if no is None:
             return self
-        hint = "" if self.forbidden else "; the service would need allow_private: true"
-        return self._replace(fit=False, why=f"its address {self.value} {no}{hint}")
+        return self._replace(fit=False, why=f"its address {no}")
 
 
 @dataclass
