@@ -43,6 +43,8 @@ __all__ = ["LISTS", "SECTIONS", "Editor", "Form", "entries", "entry_form", "remo
 
 SECRET_NAME = re.compile(r"[A-Za-z0-9._-]{1,120}\.[a-f0-9]{16}\Z")
 SHIPPED = Path(__file__).resolve().parents[2] / "config.yml"
+EXAMPLE = re.compile(r" *# (?:- |  )(\w+):[^#]*#\s*(.+)$")
+"""A key of an example of an entry, which stands there as a comment, with what is said of it."""
 NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
 
 
@@ -337,6 +339,7 @@ def entry_form(edit: Editor, name: str, entry: str | None, kind: str | None) -> 
     if listing.named and entry is None:
         fields.insert(0, Field((*loc, "name"), "name", "text", required=True))
     for f in fields:
+        f.label = ".".join(str(part) for part in f.loc[len(loc) :])
         f.locked = f.locked or (entry is not None and f.loc == (*loc, "name"))
     new = listing if entry is None else None
     return Form(loc, [("", fields)], folder_of(edit), edit.path.parent, new, kind or None)
@@ -458,24 +461,33 @@ def holds_secret(document: Item, loc: Loc, item: Item) -> bool:
 
 
 def hint(f: Field) -> str:
-    """What the shipped config.yml says beside the key."""
+    """What the shipped config.yml says beside the key; of an entry's key beside that of its examples."""
+    for listing in LISTS.values():
+        size = len(listing.loc)
+        if f.loc[:size] == listing.loc and len(f.loc) > size + 1:
+            return hints().get(dotted((*listing.loc, "", *f.loc[size + 1 :])), "")
     return hints().get(dotted(tuple(p for p in f.loc if not isinstance(p, int))), "")
 
 
 @cache
 def hints() -> Mapping[str, str]:
-    """The comments of the shipped configuration, by key."""
+    """The comments of the shipped configuration, by key; an example's stand under the empty name."""
     found: dict[str, str] = {}
-    section = ""
+    section = below = ""
     for line in SHIPPED.read_text(encoding="utf-8").splitlines():
+        if example := EXAMPLE.match(line):
+            key, text = example.groups()
+            found.setdefault(f"{below}..{key}", text.strip())
+            continue
         match = re.match(r"(  )?(\w+):[^#]*(?:#\s*(.+))?$", line)
         if match is None:
             continue
         inner, key, text = match.groups()
         if not inner:
             section = key
+        below = f"{section}.{key}" if inner else key
         if text:
-            found[f"{section}.{key}" if inner else key] = text.strip()
+            found[below] = text.strip()
     return found
 
 

@@ -129,6 +129,25 @@ dns:
         assert page.count('class="done"') < 4
 
 
+def test_what_somebody_changed_at_the_provider_stands_on_the_dns_page(tmp_path) -> None:
+    more = """\
+dns:
+  startup_hold_seconds: 1
+  providers: {zone: {kind: zonefile, path: zones}}
+  services: [{name: www, provider: zone, zone: demo.test, record: www, types: [A], allow_private: true}]
+"""
+    with service(tmp_path, nodes=1, more=more) as running:
+        wait_until(lambda: running.json("/api/v1/nodes/a")["published"], 30)
+        assert "Drift at the provider" not in running.client.get("/dns").text
+        (zone,) = (tmp_path / "zones").iterdir()
+        zone.write_text(re.sub(r"A 127\.0\.0\.\d+", "A 192.0.2.77", zone.read_text()))
+        assert running.client.post("/api/v1/dns/apply").status_code == 202
+        wait_until(lambda: "Drift at the provider" in running.client.get("/dns").text, 10)
+        drift = running.client.get("/dns").text.split('id="drift"')[1].split("</section>")[0]
+        assert "192.0.2.77" in drift
+        assert "192.0.2.77" not in zone.read_text()
+
+
 def test_a_new_installation_is_led_through_its_first_steps(tmp_path) -> None:
     with service(tmp_path, nodes=0) as empty:
         page = empty.client.get("/").text

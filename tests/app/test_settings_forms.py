@@ -211,3 +211,21 @@ def test_a_secret_that_is_in_use_stays_whatever_its_mark_says(lockstep: Service)
     os.utime(mark, (0, 0))
     lockstep.supervisor._trim()
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "said"),
+    [
+        ("/settings/nodes/new", "title", "what the public page and badges show"),
+        ("/settings/nodes/a/edit", "host", "where rsync and the probes go"),
+        ("/settings/services/new", "record", "@ for the zone itself"),
+        ("/settings/sync", "max_lag_seconds", "out of step"),
+    ],
+)
+def test_a_field_is_named_by_its_key_and_says_what_it_is_for(
+    lockstep: Service, path: str, key: str, said: str
+) -> None:
+    page = lockstep.logged_in().get(path).text
+    field = page.split(f'">{key}', 1)[1].split('<div class="field', 1)[0]
+    assert said in field
+    assert ">new." not in page

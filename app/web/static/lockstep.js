@@ -119,7 +119,7 @@
     doc.title = next.title;
     for (const id of ["favicon", "nav"]) {
       const a = doc.getElementById(id), b = next.getElementById(id);
-      if (a && b && a.outerHTML !== b.outerHTML) a.replaceWith(b);
+      if (a && b && a.outerHTML !== b.outerHTML) { const at = a.scrollLeft; a.replaceWith(b); b.scrollLeft = at; }
     }
     const m = main();
     m.dataset.poll = fresh.dataset.poll || "";
@@ -193,6 +193,10 @@
     }
   });
 
+  for (const here of doc.querySelectorAll("nav [aria-current]")) { // on a phone they scroll sideways
+    const nav = here.closest("nav");
+    nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
+  }
   html.classList.add("js");
   after();
   setInterval(tellTimes, 1000);
