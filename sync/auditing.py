@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from sync.batches import GOES_ON, Control, Tools, is_source_away, is_sources, run_once
+from sync.batches import GOES_ON, Control, Tools, can_look, is_source_away, is_sources, run_once
 from sync.core.args import Run
 from sync.core.audit import AuditContext, Finding, sort_findings
 from sync.core.model import Destination, Form, Outcome
@@ -72,6 +72,6 @@ def audit(
 
 
 def _sorted(tools: Tools, result: RunResult, context: AuditContext) -> Mapping[Finding, list[bytes]]:
-    paths = [found.path for found in result.listed if found.path]
-    context = replace(context, rows=tools.store.rows(paths) if paths else {})
-    return sort_findings([(f.path, f.action == "delete") for f in result.listed if f.path], context)
+    seen = [found for found in result.listed if found.path and can_look(tools, found.path)]
+    context = replace(context, rows=tools.store.rows([found.path for found in seen]) if seen else {})
+    return sort_findings([(found.path, found.action == "delete") for found in seen], context)

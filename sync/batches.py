@@ -200,6 +200,15 @@ def run_once(tools: Tools, destination: Destination, run: Run, control: Control)
     )
 
 
+def can_look(tools: Tools, path: bytes) -> bool:
+    """Whether the source says what is there: a folder may be closed to us, and then nothing is known of the path."""
+    try:
+        tools.look(path)
+    except OSError:
+        return False
+    return True
+
+
 def is_source_away(result: RunResult) -> bool:
     """Whether the run failed because the publish directory itself could not be entered."""
     return result.code == 3 or b"" in result.source_failed

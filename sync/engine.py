@@ -126,6 +126,7 @@ class Engine(Commands):
             self._inbox.put,
             self.surveyor.recheck,
         )
+        self.dispatcher.results.readable = self._on_readable
 
     def _tools(self, settings: EngineSettings) -> Tools:
         root, scope = settings.survey.root, settings.survey.scope
@@ -416,6 +417,16 @@ class Engine(Commands):
         paths = tuple(self.field.source_errors)
         if paths:
             self._observing.submit(lambda: self.surveyor.recheck([p for p in paths if is_readable(root, p)]))
+
+    def _on_readable(self, path: bytes) -> None:
+        """What lies below a folder that could not be read was not carried, and stands in nobody's dustbin."""
+        if not self.surveyor.has_children(path):
+            return
+
+        def recheck() -> None:
+            self.surveyor.recheck([row.path for row in self.store.manifest(path) if row.path != path])
+
+        self._observing.submit(recheck)
 
     def _trim_tombstones(self) -> None:
         """Tombstones older than a day go; a node whose cursor lies below gets a full resync."""

@@ -41,6 +41,9 @@ class Results:
     def __init__(self, field: Field, recheck: Callable[[tuple[bytes, ...]], None]) -> None:
         self.field = field
         self.recheck = recheck
+        self.readable: Callable[[bytes], None] = lambda path: (
+            None
+        )  # told of what can be read at the source again
 
     def take(self, node: Node, work: Work, done: JobDone) -> Outcome:
         """Takes in a job's end and answers its outcome."""
@@ -110,18 +113,24 @@ class Results:
     def _settle_paths(self, node: Node, report: Report, seqs: Mapping[bytes, int], newest: int) -> None:
         """Whose fault it was that a path was not carried: the source's, the node's, or nobody's."""
         field = self.field
-        for path, error in report.source_failed.items():
-            if path not in field.source_errors:
-                field.emit("source", f"cannot read {text_of(path)}: {error}", severity="warning")
-            field.source_errors[path] = (error, field.wall())
+        self._note_source(report.source_failed)
         for path in seqs:
             if path in field.source_errors and path not in report.source_failed:
                 del field.source_errors[path]
+                self.readable(path)
         failed = {p: e for p, e in report.failed.items() if p not in report.source_failed}
         field.bin(node, failed, {path: seqs.get(path, newest) for path in failed})
         if report.vanished:
             field.make_unsure(report.vanished)
             self.recheck(tuple(dict.fromkeys(report.vanished)))
+
+    def _note_source(self, failed: Mapping[bytes, str]) -> None:
+        """What the source could not be read at, whoever found it."""
+        field = self.field
+        for path, error in failed.items():
+            if path not in field.source_errors:
+                field.emit("source", f"cannot read {text_of(path)}: {error}", severity="warning")
+            field.source_errors[path] = (error, field.wall())
 
     def _stopped(self, node: Node, work: Work, report: Report) -> None:
         """The node as a whole did not take it: when to try again."""
@@ -210,6 +219,8 @@ class Results:
             return
         now = field.wall()
         node.last_audit_at = now
+        for run in report.runs:
+            self._note_source({p: e for p, e in run.source_failed.items() if p not in run.vanished})
         if report.missed:
             found = f"{len(report.missed)} changes had not been noticed: {_named(report.missed)}"
             field.emit("audit", found, node=node.name)

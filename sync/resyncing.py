@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from sync.batches import GOES_ON, Batch, Control, Report, Tools, planned, run_once
+from sync.batches import GOES_ON, Batch, Control, Report, Tools, can_look, planned, run_once
 from sync.core.args import Run
 from sync.core.audit import is_leftover
 from sync.core.batch import Listed
@@ -194,7 +194,11 @@ def _delete_extras(tools: Tools, destination: Destination, report: Report, contr
         return
     rows = tools.store.rows(extras)
     passed = [p for p in extras if p not in rows or rows[p].stat.kind is Kind.GONE]
-    gone = [p for p in passed if tools.look(p).kind is Kind.GONE and _is_parent_readable(tools, p)]
+    gone = [
+        p
+        for p in passed
+        if can_look(tools, p) and tools.look(p).kind is Kind.GONE and _is_parent_readable(tools, p)
+    ]
     if gone:
         delete(tools, destination, planned(Listed({}, gone=tuple(gone)), tools), report, control)
 

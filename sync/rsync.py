@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sync.core.args import AUDITS, Remote, RsyncOptions, Run, argv, file_list
+from sync.core.audit import without_blind
 from sync.core.complaints import Complaints, shown
 from sync.core.listing import Listed, Progress, listed, progress
 from sync.core.model import Destination, Form, Outcome
@@ -197,7 +198,7 @@ class _Reading:
             files=self.files,
             bytes=self.bytes,
             deleted=self.deleted,
-            listed=tuple(self.lines),
+            listed=tuple(without_blind(self.lines, said.source_failed)),
             failed=said.failed,
             source_failed=said.source_failed,
             blocked=frozenset(said.blocked),

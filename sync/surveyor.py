@@ -167,6 +167,10 @@ class Surveyor:
         """Takes other settings; what leaves the scope is deleted from the nodes behind the rails."""
         self._inbox.put(settings)
 
+    def has_children(self, path: bytes) -> bool:
+        """Whether something is known to lie in the directory (from any thread)."""
+        return self._live.children(path) > 0
+
     def recheck(self, paths: Sequence[bytes]) -> None:
         """Looks at these paths again as if they had changed."""
         if paths:

@@ -6,11 +6,12 @@
                 lacks goes (--force alone would take excluded files below a directory along)
     SUBTREES    the same with -r, and --delete-after where the scope deletes
     EVERYTHING  -r -lptD -O --modify-window=-1 --force, and --delete-after where the scope deletes
-    AUDIT       EVERYTHING with -n; with paths: FILES with -n and --delete-missing-args
+    AUDIT       EVERYTHING with -n, and --ignore-errors so that one folder that cannot be read here does not hide
+                whatever else is too much there; with paths: FILES with -n and --delete-missing-args
     DEEP_AUDIT  the same with -c
 
 Never among them, because each would break a promise: --inplace and --temp-dir (a page half written),
---update (a rollback is not sent), --ignore-errors (an unreadable source directory would delete).
+--update (a rollback is not sent), --ignore-errors in a run that writes (an unreadable directory would delete).
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ def _form(run: Run, scope: Scope) -> list[str]:
             if run.paths:
                 missing = ["--delete-missing-args"] if deletes else ["--ignore-missing-args"]
                 return ["-n", *KEPT, *missing, *deep]
-            return ["-n", *_whole(deletes), *deep]
+            blind = ["--ignore-errors"] if deletes else []
+            return ["-n", *_whole(deletes), *blind, *deep]
 
 
 def _delay(run: Run) -> list[str]:

@@ -17,10 +17,12 @@ For every path that the dry run lists:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sync.core.journal import ancestors
+from sync.core.listing import Listed
 from sync.core.model import GONE, Change, Kind, Stat
 from sync.core.tempnames import is_temporary
 
@@ -41,6 +43,20 @@ class Finding(StrEnum):
 def is_leftover(path: bytes) -> bool:
     """Whether rsync itself makes such names while it receives: ``.name.XXXXXX`` and what lies in ``.~tmp~/``."""
     return is_temporary(path.rpartition(b"/")[2]) or bool(_DELAYED.search(path))
+
+
+def without_blind(listed: Iterable[Listed], unreadable: Collection[bytes]) -> Iterator[Listed]:
+    """What a dry run listed, without the deletions at and below what could not be read at the source.
+
+    rsync takes what it could not read for not there.
+    """
+    for found in listed:
+        if found.action != "delete" or not _is_blind(found.path, unreadable):
+            yield found
+
+
+def _is_blind(path: bytes, unreadable: Collection[bytes]) -> bool:
+    return bool(unreadable) and (path in unreadable or any(above in unreadable for above in ancestors(path)))
 
 
 @dataclass(frozen=True, slots=True)

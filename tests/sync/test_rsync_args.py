@@ -30,7 +30,8 @@ def test_no_form_holds_what_would_break_a_promise(
     run = Run(form, tuple(paths), large=large)
     said = arguments(run, Scope(excludes=("*.tmp",), delete=delete), progress=progress)
     options = said[: said.index("--")]
-    assert not {"--inplace", "-u", "--update", "--ignore-errors", "-o", "-g", "-a"} & set(options)
+    assert not {"--inplace", "-u", "--update", "-o", "-g", "-a"} & set(options)
+    assert "--ignore-errors" not in options or "-n" in options
     assert not [option for option in options if option.startswith("--temp-dir")]
     assert {"-O", "-lptD", "--modify-window=-1", "--force", "-i", "--timeout=300"} <= set(options)
     assert said[said.index("--") :] == ["--", "/srv/publish/", REMOTE.destination]

@@ -353,3 +353,4 @@ def test_an_unreadable_directory_here_deletes_nothing_there(
     audit = send(source, daemon, Run(Form.AUDIT), program=as_nobody)
     assert (audit.outcome, set(audit.source_failed)) == (Outcome.PARTIAL, {b"closed"})
     assert b"closed/page" not in {line.path for line in audit.listed}
+    assert (b"stale", "delete") in {(line.path, line.action) for line in audit.listed}
