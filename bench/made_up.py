@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,12 @@ def with_crowd(config: Json, real: int) -> Json:
     return {**config, "nodes": config["nodes"] + others, "dns": {"providers": zone, "services": services}}
 
 
-def history(database: Path, now: float) -> None:
-    """Events, transfers and samples of a month, as 300 nodes leave them; the service must not run."""
+def history(database: Path, now: float, name: Callable[[int], str] = name, minutes: int = MINUTES) -> None:
+    """Events, transfers and samples of a month, as 300 nodes leave them; nothing else writes meanwhile."""
     with sqlite3.connect(database) as connection:
         connection.executemany(
             "INSERT INTO event (at, kind, severity, node, message, facts) VALUES (?, ?, ?, ?, ?, ?)",
-            _events(now),
+            _events(now, name),
         )
         connection.executemany(
             "INSERT INTO transfer (at, node, form, outcome, code, seconds, files, bytes, deleted, message) "
@@ -60,12 +60,12 @@ def history(database: Path, now: float) -> None:
         marks = ", ".join("?" * (3 + len(NAMES)))
         connection.executemany(
             f"INSERT OR IGNORE INTO sample (node, span, at, {', '.join(NAMES)}) VALUES ({marks})",
-            _samples(int(now)),
+            _samples(int(now), name, minutes),
         )
     connection.close()
 
 
-def _events(now: float) -> Iterator[tuple[object, ...]]:
+def _events(now: float, name: Callable[[int], str]) -> Iterator[tuple[object, ...]]:
     chance = random.Random(3)
     facts = json.dumps({"from": "ready", "to": "unhealth"})
     for n in range(EVENTS):
@@ -74,8 +74,8 @@ def _events(now: float) -> Iterator[tuple[object, ...]]:
         yield at, kind, "warning", name(chance.randrange(NODES)), "rsync: no answer at 127.0.0.1:1", facts
 
 
-def _samples(now: int) -> Iterator[tuple[object, ...]]:
-    for span, count in ((MINUTE, MINUTES), (HOUR, HOURS), (DAY, DAYS)):
+def _samples(now: int, name: Callable[[int], str], minutes: int) -> Iterator[tuple[object, ...]]:
+    for span, count in ((MINUTE, minutes), (HOUR, HOURS), (DAY, DAYS)):
         values = [float(span) if field == "ready" else 1 for field in NAMES]
         for number in range(NODES):
             for back in range(1, count):

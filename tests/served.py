@@ -103,8 +103,33 @@ def write_config(
         for name, daemon in daemons.items()
     )
     path = folder / "config.yml"
-    path.write_text(CONFIG.format(nodes=nodes or "  []", more=more))
+    path.write_text(CONFIG.format(nodes=nodes or ("" if "{{name" in CONFIG else "  []"), more=more))
     return path
+
+
+@contextmanager
+def configured_as(change: Callable[[str], str]) -> Iterator[None]:
+    """Services that are started meanwhile have another configuration."""
+    global CONFIG
+    before = CONFIG
+    CONFIG = change(before)
+    try:
+        yield
+    finally:
+        CONFIG = before
+
+
+def with_a_crowd(count: int, dead_seconds: float) -> Callable[[str], str]:
+    """Adds nodes n0, n1, … that are not there: nothing listens where they are said to be."""
+    nodes = "".join(
+        f"  - {{{{name: n{i}, host: 127.{i // 200 + 1}.0.{i % 200 + 1}, port: 1}}}}\n" for i in range(count)
+    )
+
+    def change(text: str) -> str:
+        text = text.replace("ready: 0.5, dead: 0.3", f"ready: 0.5, dead: {dead_seconds}")
+        return text.replace("nodes:\n{nodes}", "nodes:\n" + nodes + "{nodes}")
+
+    return change
 
 
 @contextmanager

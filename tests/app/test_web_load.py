@@ -8,16 +8,13 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from flask import request
 
-from tests import served
-from tests.served import Service, service
+from tests.served import Service, configured_as, service, with_a_crowd
 from tests.servers_rsync import free_port
 from tests.stand import wait_until
 
@@ -66,32 +63,10 @@ def is_quiet(counted: list[str]) -> bool:
     return before > 0 and len(counted) == before
 
 
-@contextmanager
-def configured_as(change: Callable[[str], str]) -> Iterator[None]:
-    """Services that are started meanwhile have another configuration."""
-    before = served.CONFIG
-    served.CONFIG = change(before)
-    try:
-        yield
-    finally:
-        served.CONFIG = before
-
-
-def nodes_that_are_not_there(count: int) -> str:
-    return "".join(
-        f"  - {{{{name: n{i}, host: 127.0.{i // 200 + 1}.{i % 200 + 1}, port: 1}}}}\n" for i in range(count)
-    )
-
-
 @pytest.fixture
 def crowded(tmp_path: Path):
     """300 nodes, none of which answers."""
-
-    def crowd(text: str) -> str:
-        text = text.replace("ready: 0.5, dead: 0.3", "ready: 5, dead: 30")
-        return text.replace("nodes:\n{nodes}", "nodes:\n" + nodes_that_are_not_there(300) + "#{nodes}")
-
-    with configured_as(crowd), service(tmp_path, nodes=0, http=True) as running:
+    with configured_as(with_a_crowd(300, dead_seconds=30)), service(tmp_path, nodes=0, http=True) as running:
         yield running
 
 
