@@ -153,13 +153,15 @@ class Trouble(ABC):
             self.start()
 
     def service_sleeps(self) -> None:
-        """Its event queue overflows meanwhile: 16,384 events are not much."""
+        """Its event queue overflows meanwhile: 16,384 events are not much. The writers leave what is called stable
+        the kind it is; of a file of another name they had made a folder, or a link to nowhere.
+        """
         assert self.service is not None
         self.service.send_signal(signal.SIGSTOP)
         try:
             folders = [self.root / "stable-0", self.root / "stable-1"]
             for number in range(5000):
-                (folders[number % 2] / "busy").write_text(str(number))
+                (folders[number % 2] / "stable-busy").write_text(str(number))
             time.sleep(self.random.random())
         finally:
             self.service.send_signal(signal.SIGCONT)
