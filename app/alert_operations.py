@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from app.alerting import Alerting
+from app.alerts.alert import Alert
 from app.alerts.entry import EntryState
 from app.alerts.model import Condition
 from app.alerts.silences import Silences
@@ -54,6 +55,14 @@ class AlertOperations:
             ],
             "channels": sorted(alerts.outbox.channels),
         }
+
+    def alerts_up(self) -> list[Alert]:
+        """What holds now and is not silenced; nothing where nobody is told. Never waits."""
+        if self.alerting is None:
+            return []
+        alerts = self.alerting.alerts
+        covered = Silences(alerts.silences)
+        return [a for a in alerts.alerts if a.up and not covered.cover(a.condition, a.object)]
 
     def test_channel(self, channel: str) -> Json:
         """Sends a test over a channel and says in full what happened; it is written down like every delivery."""

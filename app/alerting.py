@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -54,11 +55,11 @@ class Alerting:
     ) -> None:
         """Raises ChannelError for channel options that can never work."""
         self._emit = emit
-        self.name = config.name
+        self._rules = rules_of(config)
         self.deliveries: Counter[tuple[str, str]] = Counter()
         self.store = make_alert_store(app, fence)
         self.alerts = Alerts(
-            rules_of(config),
+            self._rules,
             routes_of(config.alerts),
             channels_of(config.alerts),
             self.store,
@@ -78,8 +79,8 @@ class Alerting:
     def reload(self, config: Config) -> None:
         """Takes over another configuration. Raises ChannelError; then nothing is changed."""
         channels = channels_of(config.alerts)
-        self.name = config.name
-        self.alerts.reconfigure(rules_of(config), routes_of(config.alerts), channels)
+        self._rules = rules_of(config)
+        self.alerts.reconfigure(self._rules, routes_of(config.alerts), channels)
         self.hooks.reconfigure(hooks_of(config))
 
     def wake(self) -> None:
@@ -93,7 +94,8 @@ class Alerting:
         """
         at = time.time()
         delivery = self.alerts.test(channel)
-        notice = test_notice(uuid4().hex, channel, at, self.name)
+        notice = test_notice(uuid4().hex, channel, at, self._rules.name)
+        notice = replace(notice, language=self._rules.language)
         state = EntryState.SENT if delivery.ok else EntryState.FAILED
         entry = Entry(f"{notice.id}:{channel}", channel, notice, at, at, state, 1, delivery.detail)
         try:

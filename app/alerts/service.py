@@ -72,6 +72,7 @@ class Alerts:
         self._lock = threading.Lock()  # owns _book, _stored and _store_fails
         self._stored: dict[str, Any] = {}
         self._store_fails = False
+        self._shown: tuple[tuple[Alert, ...], tuple[Silence, ...]] = ((), ())  # replaced as a whole
         self._unread: deque[Signal] = deque()  # appended by feeders, emptied under _lock
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -91,6 +92,7 @@ class Alerts:
                     self._book.restore(state)
                     self._book.doubt(self._clock() + DOUBT_SECONDS)
                     self._book.catch_up(self._clock())
+                    self._show()
         except Exception:
             log.exception(
                 "the alerts of before could not be read; what still holds will be raised and told again"
@@ -114,6 +116,7 @@ class Alerts:
         """Takes over another configuration while running."""
         with self._lock:
             self._book.reconfigure(rules, routes, self._clock())
+            self._show()
         self.outbox.reconfigure(channels)
         self._woken.set()
 
@@ -139,6 +142,7 @@ class Alerts:
         begun = Silence(self._new_id()[:8], until, condition, name, comment)
         with self._lock:
             self._book.silences.begin(begun)
+            self._show()
         self._woken.set()
         return begun
 
@@ -146,6 +150,7 @@ class Alerts:
         """Ends a silence early; False when there is none of this id."""
         with self._lock:
             ended = self._book.silences.end(silence_id)
+            self._show()
         self._woken.set()
         return ended
 
@@ -153,15 +158,13 @@ class Alerts:
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """What holds or is still to be told, oldest first."""
-        with self._lock:
-            return self._book.alerts
+        """What holds or is still to be told, oldest first. Never waits, for the database neither."""
+        return self._shown[0]
 
     @property
     def silences(self) -> tuple[Silence, ...]:
-        """The silences, soonest end first."""
-        with self._lock:
-            return self._book.silences.all()
+        """The silences, soonest end first. Never waits."""
+        return self._shown[1]
 
     def tell(self, text: str, channels: Sequence[str], severity: Severity = Severity.INFO) -> None:
         """Queues a text for these channels, past conditions and routes: for hooks that name a channel."""
@@ -180,6 +183,7 @@ class Alerts:
                 self._book.feed(self._unread.popleft())
             now = self._clock()
             told = self._book.advance(now)
+            self._show()
             entries = [
                 entry_for(replace(one, language=self._book.rules.language), channel, now)
                 for one, channels in told
@@ -191,6 +195,10 @@ class Alerts:
         self.outbox.take(entries)
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Lets pages see how things stand; under the lock, and before anything is stored."""
+        self._shown = self._book.alerts, self._book.silences.all()
 
     def _save(self, state: dict[str, Any], entries: list[Entry]) -> None:
         try:

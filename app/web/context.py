@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from flask import Flask, Response, make_response, render_template, request, session, url_for
 
+from app.alerts.alert import Alert
+from app.alerts.model import Severity
 from app.config import Config
 from app.installation import installed
 from app.operations import Refused
@@ -33,6 +36,7 @@ class Trouble:
     count: int = 0
     nodes: int = 0
     content: int = 0
+    alerts: int = 0
 
 
 def trouble() -> Trouble:
@@ -41,13 +45,13 @@ def trouble() -> Trouble:
     if who is None or "read" not in who.may:
         return Trouble()
     try:
-        return trouble_of(operations().status())
+        return trouble_of(operations().status(), operations().alerts_up())
     except Refused:
         return Trouble("bad", 1)
 
 
-def trouble_of(status: dict[str, Any]) -> Trouble:
-    """The same of a status."""
+def trouble_of(status: dict[str, Any], alerts: Sequence[Alert] = ()) -> Trouble:
+    """The same of a status, and of the alerts that hold and are not silenced."""
     nodes = sum(1 for n in status["nodes"] if not n["in_sync"])
     publish = status["publish"]
     faults = [publish["fault"], publish["watch"], status["frozen"], status["database"]["error"]]
@@ -57,8 +61,9 @@ def trouble_of(status: dict[str, Any]) -> Trouble:
     content = sum(n["dustbin"] for n in status["nodes"]) + publish["source_errors_total"]
     content += publish["held_deletions"] > 0
     dead = any(n["state"] == "dead" for n in status["nodes"])
-    level = "bad" if bad or dead else "warn" if nodes or content else "ok"
-    return Trouble(level, nodes + bad, nodes, content)
+    critical = any(alert.severity is Severity.CRITICAL for alert in alerts)
+    level = "bad" if bad or dead or critical else "warn" if nodes or content or alerts else "ok"
+    return Trouble(level, nodes + bad or len(alerts), nodes, content, len(alerts))
 
 
 def is_working(status: dict[str, Any]) -> bool:

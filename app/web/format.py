@@ -93,6 +93,11 @@ def visible(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def visible_lines(text: object) -> str:
+    """What a program printed: its lines, with other control characters spelled out."""
+    return "\n".join(visible(line) for line in str(text).splitlines())
+
+
 def literally(text: object) -> str:
     """A name as a silence takes it for itself: what would match others stands in brackets."""
     return re.sub(r"[*?\[]", r"[\g<0>]", str(text))
@@ -109,6 +114,7 @@ def register(app: Flask) -> None:
         "visible": visible,
         "unit": unit_of,
         "literally": literally,
+        "visible_lines": visible_lines,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.trim_blocks = True

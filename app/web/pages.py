@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from app import history
+from app.alerts.model import Condition
 from app.operations import Refused
 from app.stores.reading import Reading
 from app.web.access import may, needs
@@ -24,6 +25,9 @@ from sync.core.model import text_of
 blueprint = Blueprint("pages", __name__)
 STATES = ("ready", "recovery", "unhealth", "dead")
 SORTS = ("name", "state", "lag", "dustbin", "rtt")
+OTHERS = (Condition.SYSTEM, Condition.INVENTORY)
+BANNERS = ("database", "configuration", "node source")
+"""Of those alerts the objects that have a banner of their own; all other conditions have banners or lists."""
 MATRIX_NODES = 30
 MATRIX_CHANGES = 25
 BINNED, HELD_PATHS, PATHS = 100, 200, 500
@@ -78,6 +82,7 @@ def overview() -> Response:
         steps=first_steps(status),
         administered=administered(),
         reload_error=supervisor().reload_error,
+        alerts=[a for a in operations().alerts_up() if a.condition in OTHERS and a.object not in BANNERS][:5],
         node_source=supervisor().inventory.standing,
         dns_errors=dns_errors(status),
         waiting=[n for n in nodes if n["held"] and n["would_delete"]],

@@ -202,6 +202,38 @@ def test_the_api_takes_silences_with_an_end_only(running: Service, body: dict[st
         assert ended.json == {"ended": answer.json["id"]}
 
 
+def test_an_alert_that_has_no_other_banner_stands_on_the_overview_and_at_the_navigation(
+    running: Service,
+) -> None:
+    from app.alerts.model import Cleared, Condition, Raised, Severity
+
+    client = running.logged_in()
+    now = running.supervisor.engine.wall()
+    feed = running.supervisor.alerting.alerts.feed
+    feed(Raised(now, Condition.SYSTEM, "disk", Severity.CRITICAL, "only 3 MiB are free", "Free some."))
+    try:
+        wait_until(lambda: "only 3 MiB are free" in shown(client.get("/").text), 10)
+        page = client.get("/").text
+        assert "Free some." in shown(page)
+        assert "favicon-bad" in page
+        assert re.search(r'href="/events"[^<]*>Events<span class="count">', page)
+    finally:
+        feed(Cleared(now, Condition.SYSTEM, "disk"))
+    wait_until(lambda: "only 3 MiB are free" not in client.get("/").text, 10)
+    assert not re.search(r'>Events<span class="count">', client.get("/").text)
+
+
+def test_what_a_hook_printed_is_kept_on_the_timeline(running: Service) -> None:
+    client = running.logged_in()
+    engine = running.supervisor.engine
+    engine.call(
+        lambda: engine.field.emit("hook", "purge: ended with status 1", output="first\n<b>second\x1b[31m\n")
+    )
+    wait_until(lambda: "purge: ended with status 1" in client.get("/events?kind=hook").text, 10)
+    page = client.get("/events?kind=hook").text
+    assert "first\n&lt;b&gt;second\\x1b[31m</pre>" in page
+
+
 # ── tests of channels, and what was sent ─────────────────────────────────────────────────────────────────
 
 
