@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.alerts.model import Signal
+from app.alerts.model import Cleared, Condition, Raised, Severity, Signal
 from app.alerts.signals import of_dns, of_sending, of_service, of_system, of_unreadable
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Conditions:
         self._database, self._services = database, services
         self._frozen, self._reload_trouble = frozen, reload_trouble
         self._blocked, self._unreadable = blocked, unreadable
+        self._seen: frozenset[tuple[Condition, str]] = frozenset()  # owned by whoever calls ``signals``
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conditions", daemon=True)
 
@@ -75,13 +76,15 @@ class Conditions:
             of_system(now, "disk", disk_trouble(self._data_dir)),
             of_system(now, "database", self._database()),
             of_system(now, "configuration", self._reload_trouble()),
-            of_dns(now, "frozen by a person", self._frozen() or None),
+            of_dns(now, "frozen by a person", self._frozen() or None, Severity.WARNING),
         ]
         paths = self._unreadable()
         found.append(of_unreadable(now, len(paths), paths[0] if paths else ""))
         found += [of_sending(now, node, reason) for node, reason in self._blocked().items()]
         found += [of_service(now, service["name"], service_trouble(service)) for service in self._services()]
-        return found
+        seen = frozenset((one.condition, one.object) for one in found if isinstance(one, Raised | Cleared))
+        gone, self._seen = self._seen - seen, seen  # what left the configuration cannot be found to be well
+        return found + [Cleared(now, condition, name) for condition, name in sorted(gone)]
 
 
 def disk_trouble(folder: Path) -> str | None:

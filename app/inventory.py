@@ -88,6 +88,8 @@ class Inventory:
         self._config = config
         if not config.node_source.command:
             self._listed, self._misses = {}, {}
+        if self.standing.trouble and self.standing.command != tuple(config.node_source.command or ()):
+            self._told("the node source was changed", "info")
         self.standing = SourceStanding(tuple(config.node_source.command or ()))
 
     def ask(self) -> None:

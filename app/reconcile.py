@@ -135,6 +135,7 @@ class Reconciler(Listener):
         config = self._config
         broken = self._strange_providers(config)
         threads: dict[str, ProviderThread] = {}
+        looked_after: set[tuple[str, str]] = set()
         for name in config.dns.providers if config.dns.enabled else ():
             services = [service_of(s) for s in config.dns.services if s.provider == name]
             zones = {s.zone_key.zone for s in services} | self._ledger_zones(name)
@@ -146,11 +147,13 @@ class Reconciler(Listener):
                 broken[name] = f"provider {name}: {error}"
                 continue
             threads[name] = self._thread(provider, services, sorted(zones), before.get(name))
+            looked_after |= {(zone, name) for zone in zones}
         for name, thread in before.items():
             if name not in threads:
                 thread.join()
         with self._lock:
             told, self._broken, self._threads = self._broken, broken, threads
+        self._news.forget_all_but(looked_after)
         for name, sentence in broken.items():
             if told.get(name) != sentence:
                 self._emit(sentence, "error", held=True, about=f"provider {name}")
@@ -294,6 +297,14 @@ class Reconciler(Listener):
         start = self._started_at + dns.startup_hold_seconds - self._clock()
         returns = self._holddowns.next_return_seconds(dns.hold_down_seconds)
         return [seconds for seconds in (start, returns) if seconds is not None and seconds > 0]
+
+    def is_starting(self) -> bool:
+        """Whether some nodes have not been judged since the start, and the start's hold is not over."""
+        dns = self._config.dns
+        if self._clock() - self._started_at >= dns.startup_hold_seconds:
+            return False
+        known, of_all = self._knowledge.known(self._knowledge.facts(dns.hold_down_seconds))
+        return known < of_all
 
     # ── taking over what stands ──────────────────────────────────────────────────────────────────────────
 

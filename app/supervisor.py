@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ from app.operations import Operations, Refused
 from app.reconcile import Reconciler
 from app.schema import upgrade
 from app.stores.journal import SqlStore
-from app.stores.lease import Lease
+from app.stores.lease import Lease, has_ended_here, holder_here
 from app.stores.reading import Reading
 from app.stores.records import RecordStore
 from app.stores.retention import trim
@@ -114,9 +113,8 @@ class Supervisor:
         with self.app.app_context():
             write, read = db.engine, db.engines[READ]
         if write.dialect.name != "sqlite":
-            holder = f"{socket.gethostname()}:{os.getpid()}"
-            self._lease = Lease(write, holder, on_change=self._on_lease)
-            self._lease.acquire()
+            self._lease = Lease(write, holder_here(), on_change=self._on_lease)
+            self._lease.acquire_after(has_ended_here)
             self._begin(self._lease.start, self._lease.stop, "the lease")
         self.store = SqlStore(
             write, read, fence=self._lease, on_fenced=lambda reason: self._on_lease(False, reason)
@@ -173,12 +171,13 @@ class Supervisor:
             self.config.data_dir,
             self.alerting.alerts.feed,
             database=self.store.trouble,
-            services=lambda: self.reconciler.status()["services"],
+            services=lambda: [] if self.reconciler.is_starting() else self.reconciler.status()["services"],
             frozen=self.reconciler.frozen_by_person,
             reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
             blocked=lambda: {name: node.blocked for name, node in list(self.engine.field.nodes.items())},
             unreadable=lambda: [
-                f"{text_of(path)}: {error}" for path, (error, _) in list(self.engine.field.source_errors.items())
+                f"{text_of(path)}: {error}"
+                for path, (error, _) in list(self.engine.field.source_errors.items())
             ],
         )
         self._begin(conditions.start, conditions.stop, "the conditions")

@@ -71,6 +71,7 @@ class Lockstep:
     port: int
     environ: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    program: tuple[str, ...] = (str(ROOT / "wsgi.py"),)  # what Python is to run
 
     @property
     def config(self) -> Path:
@@ -99,7 +100,7 @@ class Lockstep:
         """Starts ``python wsgi.py`` and returns at once."""
         with (self.folder / "service.log").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "wsgi.py")],
+                [sys.executable, *self.program],
                 cwd=ROOT,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,

@@ -291,13 +291,21 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 @pytest.fixture
 def small_tmpfs(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB that is easily filled."""
+    with tmpfs(tmp_path / "small", "1m") as path:
+        yield path
+
+
+@contextlib.contextmanager
+def tmpfs(path: Path, size: str) -> Iterator[Path]:
+    """A small file system of its own, with few inodes; skips the test where none can be mounted."""
     if os.getuid() != 0 or not sys.platform.startswith("linux"):
         pytest.skip("only root on Linux can mount a small file system to fill")
-    path = tmp_path / "small"
     path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=200", "lockstep-test", str(path)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=200", "lockstep-test", str(path)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)

@@ -1,4 +1,4 @@
-"""The whole service as a process of its own, with alerting's clockwork at a thirtieth, to be killed in a storm.
+"""The whole service as a process of its own, with alerting's clockwork at a thirtieth.
 
     LOCKSTEP_CONFIG=… python -m tests.storm_whole
 
@@ -12,6 +12,7 @@ import app.alerts.core
 import app.alerts.entry
 import app.alerts.lane
 import app.alerts.service
+import app.conditions
 from app.serving import main
 
 FASTER = 30.0
@@ -22,4 +23,5 @@ if __name__ == "__main__":
     app.alerts.lane.LONGEST_PAUSE_SECONDS /= FASTER * FASTER
     app.alerts.service.DOUBT_SECONDS /= 3 * FASTER
     app.alerts.core.SETTLE_SECONDS /= FASTER
+    app.conditions.SECONDS /= FASTER
     main()
