@@ -16,6 +16,7 @@ from sync.core.dustbin import Binned
 from sync.core.model import State, base64_of, text_of
 from sync.engine import Engine
 from sync.node import Node
+from sync.results import ALTERS_LINKS
 
 Json = dict[str, Any]
 SHOWN_ERRORS = 100
@@ -81,7 +82,9 @@ def why(engine: Engine, node: Node) -> str:
         said = _waits_for(engine, node) or node.blocked
         return f"{node.health.reason}; {said}" if said else node.health.reason
     if node.state is State.READY:
-        return node.blocked or (node.health.reason if node.in_sync else engine.field.fitness_of(node).reason)
+        if node.blocked or not node.in_sync:
+            return node.blocked or engine.field.fitness_of(node).reason
+        return ALTERS_LINKS if node.alters_links else node.health.reason
     return node.health.reason
 
 

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field, replace
 from sync.batches import GOES_ON, Control, Tools, can_look, is_source_away, is_sources, run_once
 from sync.core.args import Run
 from sync.core.audit import AuditContext, Finding, sort_findings
-from sync.core.model import Destination, Form, Outcome
+from sync.core.model import Change, Destination, Form, Outcome
 from sync.core.result import RunResult
 from sync.resyncing import SUSPECTS_AT_ONCE
+
+LINKS_ASKED = 1000
 
 
 @dataclass(slots=True)
 class AuditReport:
     """What an audit found: ``drift`` (the node's doing), ``missed`` (changes of the source that no event told),
-    ``leftovers`` (rsync's own temporary files on the node). ``outcome`` DONE: the comparison is whole.
+    ``leftovers`` (rsync's own temporary files on the node). ``alters_links``: its daemon stores symlinks as
+    something else than is sent, None where that is not known. ``outcome`` DONE: the comparison is whole.
     """
 
     outcome: Outcome = Outcome.DONE
@@ -25,6 +28,7 @@ class AuditReport:
     drift: tuple[bytes, ...] = ()
     missed: tuple[bytes, ...] = ()
     leftovers: tuple[bytes, ...] = ()
+    alters_links: bool | None = None
     runs: list[RunResult] = field(default_factory=list)
 
     def stop(self, result: RunResult) -> AuditReport:
@@ -55,6 +59,7 @@ def audit(
     errors = {*source_errors(), *result.source_failed}
     context = AuditContext(cursor, dustbin(), errors, {}, tools.look, tools.is_pending)
     findings = _sorted(tools, result, context)
+    report.alters_links = alters_links(tools, destination, result, cursor, control)
     report.missed = tuple(findings[Finding.MISSED])
     report.leftovers = tuple(findings[Finding.LEFTOVER])
     suspects = findings[Finding.SUSPECT][:SUSPECTS_AT_ONCE]
@@ -69,6 +74,30 @@ def audit(
     report.drift = tuple(p for p in second[Finding.SUSPECT] if p in set(suspects))
     report.missed += tuple(second[Finding.MISSED])
     return report
+
+
+def alters_links(
+    tools: Tools, destination: Destination, result: RunResult, cursor: int, control: Control
+) -> bool | None:
+    """Whether the node's daemon stores other targets than are sent; None without a symlink, or an answer.
+
+    With ``munge symlinks`` it puts /rsyncd-munged/ before each and takes it away when asked; without a chroot it
+    cuts what leads out of its module, and takes what is sent for cut as well. So no comparison sees either. But
+    the length that it lists is that of what is stored (flist.c: readlink_stat leaves st_size alone).
+    """
+    listed = {found.path for found in result.listed}
+    rows = [row for row in tools.store.symlinks(LINKS_ASKED) if row.seq <= cursor and row.path not in listed]
+    links = {row.path: row.stat.size for row in rows if _is_still(tools, row)}
+    if not links:
+        return None
+    asked = Run(Form.AUDIT, tuple(links), pull=True)
+    told = tools.sweeper.run(destination, asked, stop=control.stop, handle=control.handle).listed
+    known = [found.size != links[found.path] for found in told if found.path in links]
+    return any(known) if known else None
+
+
+def _is_still(tools: Tools, row: Change) -> bool:
+    return can_look(tools, row.path) and row.stat.same_as(tools.look(row.path))
 
 
 def _sorted(tools: Tools, result: RunResult, context: AuditContext) -> Mapping[Finding, list[bytes]]:

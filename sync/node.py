@@ -70,6 +70,7 @@ class Node:
     drift: tuple[bytes, ...] = ()
     drift_count: int = 0
     leftovers: tuple[bytes, ...] = ()
+    alters_links: bool = False  # its daemon stores other symlinks than are sent, which no comparison sees
     work: Work | None = None
     audit: Work | None = None
     audit_due: bool = False

@@ -191,6 +191,9 @@ class Store(Protocol):
     def linked(self, dev: int, inode: int) -> list[bytes]:
         """The live paths that were last seen with this inode."""
 
+    def symlinks(self, limit: int) -> list[Change]:
+        """Some rows of symlinks, at most so many."""
+
     def put(self, *writes: Write) -> None:
         """Queues the writes as one transaction, behind all earlier ones."""
 
@@ -221,6 +224,9 @@ class NoStore:
         return {}
 
     def linked(self, dev: int, inode: int) -> list[bytes]:
+        return []
+
+    def symlinks(self, limit: int) -> list[Change]:
         return []
 
     def put(self, *writes: Write) -> None:

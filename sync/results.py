@@ -21,6 +21,10 @@ BUSY_RETRY_SECONDS = 0.5
 KILLED_RETRY_SECONDS = 1.0
 AUDIT_RETRY_SECONDS = 30.0
 SLOWEST_RETRY_SECONDS = 600.0
+ALTERS_LINKS = (
+    "its daemon stores other symlinks than are sent to it, which may be broken for whoever serves the folder: "
+    "set 'use chroot = yes' and 'munge symlinks = no' in its rsyncd.conf"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +230,20 @@ class Results:
             field.emit("audit", found, node=node.name)
             self.recheck(report.missed)
         node.leftovers = report.leftovers
+        self._note_links(node, report.alters_links)
         if node.state is State.READY:
             self._judge_audit(node, done, report, now)
         field.save(node)
+
+    def _note_links(self, node: Node, alters: bool | None) -> None:
+        """Said once; nobody is taken out for it, for where nobody else follows the links it does no harm."""
+        if alters is None or alters == node.alters_links:
+            return
+        node.alters_links = alters
+        if alters:
+            self.field.emit("audit", ALTERS_LINKS, node=node.name, severity="warning")
+        else:
+            self.field.emit("audit", "symlinks are stored as they are again", node=node.name)
 
     def _judge_audit(self, node: Node, done: JobDone, report: AuditReport, now: float) -> None:
         """Proof or drift; what was found of a node that has left READY meanwhile says nothing any more."""

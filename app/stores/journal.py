@@ -40,6 +40,7 @@ STREAMED = 2000
 
 COLUMNS: list[Any] = [sa.literal_column(name) for name in ENTRY_COLUMNS]  # untyped: no conversion per value
 GONE = KINDS.index(Kind.GONE)
+SYMLINK = KINDS.index(Kind.SYMLINK)
 
 
 class Fence(Protocol):
@@ -128,6 +129,12 @@ class SqlStore:
                 query = sa.select(*COLUMNS).select_from(Entry).where(Entry.key.in_(keys))
                 found.update((row.path, row) for row in changes_of(connection.execute(query)))
         return found
+
+    def symlinks(self, limit: int) -> list[Change]:
+        """Some rows of symlinks, at most so many."""
+        query = sa.select(*COLUMNS).select_from(Entry).where(Entry.kind == SYMLINK).limit(limit)
+        with self._reading() as connection:
+            return list(changes_of(connection.execute(query)))
 
     def linked(self, dev: int, inode: int) -> list[bytes]:
         """The live paths that were last seen with this inode.

@@ -157,6 +157,15 @@ def test_rows_answers_for_thousands_of_paths_and_leaves_out_unknown_ones(store: 
     assert store.rows([]) == {}
 
 
+def test_some_symlinks_are_given_and_no_more_than_asked_for(store: SqlStore) -> None:
+    link = FILE._replace(kind=Kind.SYMLINK)
+    store.put(
+        SaveChanges([Change(b"file", FILE, 1), *(Change(b"link-%d" % n, link, n + 2) for n in range(5))])
+    )
+    assert {row.path for row in store.symlinks(9)} == {b"link-%d" % n for n in range(5)}
+    assert len(store.symlinks(3)) == 3
+
+
 def test_linked_names_the_live_paths_of_an_inode_whatever_the_device_is_called_now(store: SqlStore) -> None:
     other = FILE._replace(inode=78)
     store.put(SaveChanges([Change(b"a", FILE, 1), Change(b"b", FILE, 2), Change(b"c", other, 3)]))
