@@ -80,6 +80,9 @@ _UNKNOWN = Verdict(
     Outcome.BROKEN, "rsync ended in a way that is not known", "it is tried again; see the message"
 )
 _NO_PROGRAM = re.compile(r"rsync\S*: (command )?not found|rsync\S*: No such file or directory")
+_SSH_ENDED = re.compile(
+    r"ssh: (connect to host|Could not resolve)|Permission denied \(|Host key verification"
+)
 _ENDING_SIGNALS = frozenset({1, 2, 9, 15})
 
 _KEYS = (
@@ -117,7 +120,7 @@ def _refined(code: int, complaints: Complaints) -> Verdict:
         return _TABLE[127]
     if code == 23:
         return _on_partial(complaints)
-    if code == 255:
+    if code == 255 or (code == 12 and _SSH_ENDED.search(notes)):  # likewise
         return _on_ssh(notes)
     if code < 0:
         return _TABLE[20] if -code in _ENDING_SIGNALS else _crashed(-code)

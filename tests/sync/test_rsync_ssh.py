@@ -101,7 +101,8 @@ def test_files_with_blanks_and_percent_signs_can_hold_the_keys(
 def test_a_wrong_key_is_a_matter_of_configuration(source: Path, where: Destination, ssh_server: Sshd) -> None:
     wrong = replace(where, ssh_key_file=str(ssh_server.folder / "host_key"))
     result = run(source, wrong, Form.FILES, write(source, "page"))
-    assert (result.outcome, result.code, result.moved) == (Outcome.CONFIGURATION, 255, False)
+    assert (result.outcome, result.moved) == (Outcome.CONFIGURATION, False)
+    assert result.code in (12, 255)
     assert "ssh.key_file" in result.message
 
 
@@ -121,13 +122,14 @@ def test_a_host_key_that_is_not_known_is_a_matter_of_configuration(
         known = tmp_path / "known_hosts"
         known.write_text(text)
         result = run(source, replace(where, ssh_known_hosts=str(known)), Form.FILES, write(source, "page"))
-        assert (result.outcome, result.code) == (Outcome.CONFIGURATION, 255)
+        assert result.outcome is Outcome.CONFIGURATION
         assert "host key" in result.message
 
 
 def test_nobody_listening_is_unreachable(source: Path, where: Destination) -> None:
     result = run(source, replace(where, ssh_port=free_port()), Form.FILES, write(source, "page"))
-    assert (result.outcome, result.code) == (Outcome.UNREACHABLE, 255)
+    assert result.outcome is Outcome.UNREACHABLE
+    assert result.code in (12, 255)  # whichever rsync notices first: that ssh is silent or that it ended
     assert "refused" in result.message
 
 
