@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 WEB_THREADS = 16
 CONNECTIONS = 1000
 BODY_BYTES = 1 << 20
+GARBAGE_THRESHOLD = 10_000
+"""New objects before the youngest are looked through; Python's 700 suits short scripts."""
 
 
 def serve(app: Flask) -> None:
@@ -130,6 +133,7 @@ class _Ending:
 
 def _run(supervisor: Supervisor, ending: _Ending, notifier: Notifier) -> None:
     heart = Heart(notifier, supervisor.engine.post)
+    _settle_memory()
     while not ending.end.is_set() and not supervisor.lost.is_set():
         ending.wake.wait(1.0)
         ending.wake.clear()
@@ -138,6 +142,16 @@ def _run(supervisor: Supervisor, ending: _Ending, notifier: Notifier) -> None:
             notifier.reloading()
             notifier.ready(_reload(supervisor))
         heart.tick()
+
+
+def _settle_memory() -> None:
+    """Takes what stands after the start (modules, pages, mappings) out of the garbage collector's sight.
+
+    Walking it again and again cost a tenth of the time between a change and its rsyncs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _reload(supervisor: Supervisor) -> str:
