@@ -16,7 +16,9 @@ from sync.core.result import RunResult
 from sync.core.scope import Scope
 from sync.ports import Store
 from sync.process import Cancel, RunHandle
+from sync.rsync import Begun
 
+PROMISE_LOOK_SECONDS = 0.2
 GOES_ON = frozenset({Outcome.DONE, Outcome.VANISHED})
 """Ends of a run after which everything named is confirmed, but for what vanished at the source."""
 
@@ -32,8 +34,14 @@ class RunsRsync(Protocol):
         stop: Cancel | None = None,
         progress: Callable[[Progress], None] | None = None,
         handle: RunHandle | None = None,
+        begun: Begun | None = None,
     ) -> RunResult:
         """Runs one rsync to its end; a node that cannot be reached is a result."""
+
+    def begin(
+        self, destination: Destination, run: Run, *, stop: Cancel, handle: RunHandle | None = None
+    ) -> Begun | None:
+        """Starts one rsync whose list is fed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,15 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """How others reach into a job: to end it, to see that it moves, to be told how far it is."""
+    """How others reach into a job: to end it, to see that it moves, to be told how far it is.
+
+    ``begun``: an rsync that has been started for the job's first run.
+    """
 
     stop: Cancel = field(default_factory=Cancel)
     handle: RunHandle = field(default_factory=RunHandle)
     progress: Callable[[Progress], None] | None = None
+    begun: Begun | None = None
 
 
 class Batch:
@@ -77,6 +89,7 @@ class Batch:
         self._lock = threading.Lock()
         self._listed: Listed | None = None
         self._steps: Steps | None = None
+        self._kept: threading.Event | None = None
 
     @classmethod
     def of_entries(cls, entries: Iterable[Binned]) -> Batch:
@@ -85,6 +98,29 @@ class Batch:
         batch.seqs = {entry.path: entry.seq for entry in entries}
         batch._gone = None
         return batch
+
+    @classmethod
+    def promised(cls) -> Batch:
+        """A batch of changes that are only settling: a job may get ready for it. Kept, or void, soon."""
+        batch = cls((), None)
+        batch._kept = threading.Event()
+        return batch
+
+    def keep(self, changes: Iterable[Change], through: int | None) -> None:
+        """Says what was promised; nothing at all if nothing came of it. Once, from the thread that promised."""
+        assert self._kept is not None  # noqa: S101 - only promised ones are kept
+        changes = list(changes)
+        self.seqs = {change.path: change.seq for change in changes}
+        self._gone = {c.path: c.stat.kind is Kind.GONE for c in changes}
+        self.through = through
+        self._kept.set()
+
+    def is_known(self, stop: Cancel) -> bool:
+        """Waits until the promise is kept; False when the job is ended before, or nothing came of it."""
+        while self._kept is not None and not self._kept.wait(PROMISE_LOOK_SECONDS):
+            if stop.reason:
+                return False
+        return bool(self.seqs)
 
     @property
     def paths(self) -> Collection[bytes]:
@@ -196,7 +232,12 @@ class Report:
 def run_once(tools: Tools, destination: Destination, run: Run, control: Control) -> RunResult:
     """One rsync run under the job's control."""
     return tools.runner.run(
-        destination, run, stop=control.stop, progress=control.progress, handle=control.handle
+        destination,
+        run,
+        stop=control.stop,
+        progress=control.progress,
+        handle=control.handle,
+        begun=control.begun,
     )
 
 

@@ -1,5 +1,6 @@
 """Gives idle nodes the work that is due; owned by the engine's thread. What came of it: sync/results.py.
 
+    ready, a change is settling              → get ready       lane events
     ready, changes after its cursor          → send            lane events
     ready, dustbin entries due               → send them       lane events
     ready, a full resync was asked for       → resync in place lane recovery
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -64,8 +65,11 @@ class Dispatcher:
         self._numbers = itertools.count(1)
         self._batches: dict[tuple[int, int, int], tuple[float, Batch]] = {}
         self.in_flight: tuple[Batch, ...] = ()
+        self._bearers: Counter[Batch] = Counter()  # how many jobs carry each of them
+        self._written: set[str] = set()  # the destinations that a job writes to
         self._running: dict[int, Work] = {}
         self._turn = 0
+        self._promise: tuple[int, float, Batch] | None = None  # after this head, until then at the latest
         self._waiting: dict[str, deque[str]] = {}  # lane → who found no room in it since all were last served
 
     def retool(self, tools: Tools, limits: LaneLimits, rules: HealthRules) -> None:
@@ -85,6 +89,7 @@ class Dispatcher:
     def close(self, seconds: float) -> None:
         """Gives no more work, ends what runs and the lanes' threads."""
         self.accepting = False
+        self._keep_promise()
         self.cancel_all("the service is stopping")
         deadline = self.field.mono() + seconds
         for lane in (*self.lanes.values(), *self._old_lanes):
@@ -99,15 +104,66 @@ class Dispatcher:
 
     def serve(self) -> None:
         """Gives every idle node what is due, beginning with another node each time."""
+        self._keep_promise()
         if not self._may_give():
             return
-        nodes = list(self.field.nodes.values())
-        if not nodes:
-            return
-        self._turn = (self._turn + 1) % len(nodes)
         self._waiting.clear()
-        for node in nodes[self._turn :] + nodes[: self._turn]:
+        for node in self._in_turn():
             self._serve(node)
+
+    def _in_turn(self) -> list[Node]:
+        nodes = list(self.field.nodes.values())
+        self._turn = (self._turn + 1) % max(1, len(nodes))
+        return nodes[self._turn :] + nodes[: self._turn]
+
+    def stir(self, paths: int, within_seconds: float) -> None:
+        """Gets rsyncs ready for so many files that will have settled within that time, or not."""
+        if self._promise is not None or not self._may_give():
+            return
+        head, mono = self.field.tail.head, self.field.mono()
+        promise = Batch.promised()
+        self._promise = head, mono + within_seconds, promise
+        for node in self._in_turn():
+            if not self.lanes["events"].has_room:
+                return
+            if self._is_idle_at(node, head, mono):
+                self._get_ready(node, promise, paths)
+
+    def _is_idle_at(self, node: Node, head: int, mono: float) -> bool:
+        return (
+            node.work is None
+            and not node.parked
+            and node.state is State.READY
+            and node.cursor == head
+            and node.retry_mono <= mono
+            and not (node.orders or node.resync_due or node.failures)
+        )
+
+    def _get_ready(self, node: Node, promise: Batch, paths: int) -> None:
+        tools, destination = self.tools, node.settings.destination
+        self._start(
+            node,
+            "events",
+            Form.FILES,
+            "send",
+            lambda control: jobs.send_promised(tools, destination, promise, paths, control),
+            batch=promise,
+        )
+
+    def _keep_promise(self) -> None:
+        """Says what has settled to those who got ready for it, or that nothing has in time."""
+        if self._promise is None:
+            return
+        before, until, promise = self._promise
+        head, mono = self.field.tail.head, self.field.mono()
+        if head > before and self._may_give():
+            promise.keep(self.field.tail.after(before), head)
+            self._remember(before, head, before, promise)
+        elif head > before or mono >= until:
+            promise.keep((), None)
+        else:
+            return
+        self._promise = None
 
     def serve_next(self, name: str) -> None:
         """Gives the place that this node's job has just left to whom waits for one, then the node what is due.
@@ -182,14 +238,17 @@ class Dispatcher:
         kept = self._batches.get((cursor, head, sent))
         if kept is not None and kept[0] > mono - BATCH_SECONDS:
             return kept[1]
-        if len(self._batches) >= BATCHES_KEPT:
-            self._batches.clear()
         rows: tuple[Change, ...] = self.field.tail.after(cursor)
         if sent > cursor:
             rows = tuple(row for row in rows if row.seq > sent or row.stat.kind is Kind.GONE)
         batch = Batch(rows, head)
-        self._batches[cursor, head, sent] = (mono, batch)
+        self._remember(cursor, head, sent, batch)
         return batch
+
+    def _remember(self, cursor: int, head: int, sent: int, batch: Batch) -> None:
+        if len(self._batches) >= BATCHES_KEPT:
+            self._batches.clear()
+        self._batches[cursor, head, sent] = (self.field.mono(), batch)
 
     def _send(self, node: Node, batch: Batch, kind: str = "send") -> bool:
         tools, destination = self.tools, node.settings.destination
@@ -266,7 +325,7 @@ class Dispatcher:
             self._waiting.setdefault(lane, deque()).append(node.name)
             return False
         key = None if kind == "audit" else node.settings.destination.spec_key
-        if key is not None and any(work.writes_to == key for work in self._running.values()):
+        if key in self._written:
             return False  # a job of a node of the same name that was let go is just ending
         total = len(batch.seqs) if batch else 0
         work = Work(next(self._numbers), form, Control(), self.field.mono(), total, watermark, key, batch)
@@ -284,18 +343,30 @@ class Dispatcher:
         else:
             node.work = work
         self._running[work.number] = work
-        if batch is not None and batch not in self.in_flight:
-            self.in_flight = (*self.in_flight, batch)
+        if key is not None:
+            self._written.add(key)
+        if batch is not None:
+            self._bearers[batch] += 1
+            if self._bearers[batch] == 1:
+                self.in_flight = tuple(self._bearers)
         return True
+
+    def _ended(self, work: Work) -> None:
+        if work.writes_to is not None:
+            self._written.discard(work.writes_to)
+        if work.batch is not None:
+            self._bearers[work.batch] -= 1
+            if not self._bearers[work.batch]:
+                del self._bearers[work.batch]
+                self.in_flight = tuple(self._bearers)
 
     # ── taking in what came of it ────────────────────────────────────────────────────────────────────────
 
     def finish(self, done: JobDone) -> Outcome | None:
         """Takes in a job's end and answers its outcome, None when it no longer matters."""
         work = self._running.pop(done.number, None)
-        if work is not None and work.batch is not None:
-            batches = (w.batch for w in self._running.values() if w.batch is not None)
-            self.in_flight = tuple({id(b): b for b in batches}.values())
+        if work is not None:
+            self._ended(work)
         node = self.field.nodes.get(done.node)
         if node is None or work is None or work not in (node.work, node.audit):
             return None

@@ -38,7 +38,7 @@ from sync.ports import ForgetNode, SaveChanges, Store
 from sync.record import Record, Restart
 from sync.rsync import Runner
 from sync.scan import look
-from sync.survey import FirstScanDone, Settled, SourceNews, SurveySettings, Watching
+from sync.survey import FirstScanDone, Settled, SourceNews, Stirring, SurveySettings, Watching
 from sync.surveyor import Surveyor
 from sync.timers import Timers
 
@@ -267,16 +267,16 @@ class Engine(Commands):
         match message:
             case Settled():
                 self._serve()
-                self._pace.soon()
+                self._pace.soon(self.mono())
             case JobDone():
                 if not self.ended:
                     self.dispatcher.serve_next(message.node)
-                self._pace.soon()
-            case _Due(what="observe"):
+                self._pace.soon(self.mono())
+            case Stirring() | _Due(what="observe"):
                 pass
             case Observed():
                 if not message.node.proven or message.node.state is not State.READY:
-                    self._pace.soon()
+                    self._pace.soon(self.mono())
             case _:
                 self._pace.at_once()
         if self.field.flipped:
@@ -297,6 +297,9 @@ class Engine(Commands):
         match message:
             case Settled():
                 self._on_settled(message)
+            case Stirring():
+                if not self.ended:
+                    self.dispatcher.stir(message.paths, message.within_seconds)
             case JobDone():
                 self._on_job_done(message)
             case Observed():

@@ -7,7 +7,7 @@ answers with a result; a node that is down is a result, too. This file only says
 from sync.auditing import AuditReport, audit
 from sync.batches import Batch, Control, Report, RunsRsync, Tools
 from sync.resyncing import ResyncOrder, resync
-from sync.sending import remove, retry, send
+from sync.sending import remove, retry, send, send_promised
 
 __all__ = [
     "AuditReport",
@@ -22,4 +22,5 @@ __all__ = [
     "resync",
     "retry",
     "send",
+    "send_promised",
 ]

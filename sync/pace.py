@@ -23,9 +23,9 @@ class Pace:
         """Something happened that must not wait, such as a flip."""
         self._due_at = float("-inf")
 
-    def soon(self) -> None:
-        """Something happened that can share a look with what follows."""
-        due_at = self._last + SOON_SECONDS
+    def soon(self, now: float) -> None:
+        """Something happened that can share a look with what follows: work comes first, also after a calm."""
+        due_at = now + SOON_SECONDS
         self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
 
     def is_due(self, now: float, idle: bool) -> bool:

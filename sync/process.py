@@ -1,6 +1,7 @@
 """Runs one child process to its end in the calling thread, fed, read and limited; knows no rsync.
 
-Three things end it early: somebody cancels it, it makes no progress, or a callback fails.
+Three things end it early: somebody cancels it, it makes no progress, or a callback fails. It may be begun before
+it is known what it is to be fed: then it starts up while that is found out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,13 @@ TICK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 KEEPALIVE_BYTES = 1024  # rsync's keepalives alone are no progress
 CHUNK = 1 << 16
+FED_LATER_BYTES = 1 << 16
+"""What a new pipe holds at least (pipe(7)): so much can be fed to a process that does not read."""
+
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores these, and a child would go on doing so."""
+
+Take = Callable[[list[bytes]], None]
 
 
 @dataclass
@@ -47,75 +54,125 @@ class Ended:
 
 @dataclass
 class Child:
-    """One process: what it is given, who takes its lines, and its limits.
+    """One process: what it is given and its limits. ``begin``, or ``begin_unfed`` and ``feed``, then ``run``.
 
-    ``on_stdout`` and ``on_stderr`` get lists of whole lines; CR ends a line as LF does. ``stall_seconds``
-    0: no limit. ``run`` raises OSError when the process cannot be started.
+    ``stall_seconds`` 0: no limit. ``patience_seconds``: its outputs are not looked at before. Beginning raises
+    OSError when the process cannot be started; after it ``run`` must be called, or it is never reaped.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
-    stdin: bytes | None
-    on_stdout: Callable[[list[bytes]], None]
-    on_stderr: Callable[[list[bytes]], None]
     clock: Callable[[], float]
     stall_seconds: float = 0
     cancel: Cancel | None = None
     handle: RunHandle = field(default_factory=RunHandle)
     inherited: tuple[int, ...] = ()  # descriptors that stay open in it (sync/orphans.py)
-    _process: subprocess.Popen[bytes] = field(init=False, repr=False)
+    patience_seconds: float = 0
     _group: Group = field(init=False, repr=False)
+    _stdin: int | None = field(init=False, default=None)
+    _outputs: tuple[int, int] = field(init=False, repr=False)
     _stalled: bool = field(init=False, default=False)
     _ending_since: float | None = field(init=False, default=None)
     _seen_bytes: int = field(init=False, default=0)
 
-    def run(self) -> Ended:
-        """Returns when the process has ended and everything it said has been taken."""
-        self._start()
+    def begin(self, stdin: bytes | None) -> None:
+        """Starts the process with this on its standard input."""
+        source = os.open(os.devnull, os.O_RDONLY) if stdin is None else _as_file(stdin)
         try:
-            if self.cancel and not self.cancel.watch(self._group):
-                self._group.signal(signal.SIGTERM)
-            self._read()
+            self._start(source)
+        finally:
+            os.close(source)
+
+    def begin_unfed(self) -> None:
+        """Starts the process; what is on its standard input comes with ``feed``."""
+        source, self._stdin = os.pipe()
+        try:
+            self._start(source)
+        except OSError:
+            self._close_stdin()
+            raise
+        finally:
+            os.close(source)
+
+    def feed(self, stdin: bytes) -> None:
+        """All of the standard input of a process begun unfed: at most FED_LATER_BYTES. Does not wait."""
+        if self._stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended already; its code says why
+                os.write(self._stdin, stdin)
+            self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
+
+    def run(self, on_stdout: Take, on_stderr: Take) -> Ended:
+        """Returns when the process has ended and everything it said has been taken.
+
+        Both get lists of whole lines; CR ends a line as LF does.
+        """
+        try:
+            self._close_stdin()
+            self._wait_a_little()
+            self._read(dict(zip(self._outputs, (on_stdout, on_stderr), strict=True)))
             self._await()
         except BaseException:  # a callback failed: the process must not outlive this call
             self._group.signal(signal.SIGKILL)
             raise
         finally:
-            code = self._group.reap(self._process)
-            for pipe in (self._process.stdout, self._process.stderr):
-                if pipe:
-                    pipe.close()
+            code = self._group.reap()
+            for descriptor in self._outputs:
+                os.close(descriptor)
             if self.cancel:
                 self.cancel.forget(self._group)
         return Ended(code, self._stalled, self.cancel.reason if self.cancel else None)
 
-    def _start(self) -> None:
-        """No preexec_fn and no user change: only so does subprocess take the fast vfork way."""
-        source = subprocess.DEVNULL if self.stdin is None else _as_file(self.stdin)
-        try:
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env=self.environment,
-                start_new_session=True,
-                pass_fds=self.inherited,
-            )
-        finally:
-            if source >= 0:
-                os.close(source)
-        self._group = Group(self._process.pid)
-        self.handle.pid = self._process.pid
-        self.handle.last_progress_at = self.clock()
+    def _start(self, source: int) -> None:
+        """posix_spawn: half of subprocess's time, which counts where one change starts a process per node.
 
-    def _read(self) -> None:
+        A session of its own: nothing asks on a terminal, and its group can be ended as a whole.
+        """
+        output, output_end = os.pipe()
+        errors, errors_end = os.pipe()
+        self._outputs = output, errors
+        try:
+            pid = os.posix_spawnp(
+                self.command[0],
+                list(self.command),
+                self.environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, source, 0),
+                    (os.POSIX_SPAWN_DUP2, output_end, 1),
+                    (os.POSIX_SPAWN_DUP2, errors_end, 2),
+                    *((os.POSIX_SPAWN_DUP2, kept, kept) for kept in self.inherited),
+                ],
+                setsid=True,
+                setsigdef=IGNORED,
+            )
+        except OSError:
+            os.close(output)
+            os.close(errors)
+            raise
+        finally:
+            os.close(output_end)
+            os.close(errors_end)
+        self._group = Group(pid)
+        self.handle.pid = pid
+        self.handle.last_progress_at = self.clock()
+        if self.cancel and not self.cancel.watch(self._group):
+            self._group.signal(signal.SIGTERM)
+
+    def _wait_a_little(self) -> None:
+        """Lets a short run end before its outputs are looked at: being woken for each line costs more than it.
+
+        What it says meanwhile is in the pipes; if they are full it waits for us, and not for long.
+        """
+        if self.patience_seconds and (descriptor := _process_descriptor(self._group.pid)) is not None:
+            _is_readable(descriptor, self.patience_seconds)
+            os.close(descriptor)
+
+    def _read(self, takers: dict[int, Take]) -> None:
         """Takes both outputs until they are closed, or held open by somebody else than the leader."""
-        process = self._process
-        assert process.stdout is not None  # noqa: S101  (for the type checker: both are PIPE)
-        assert process.stderr is not None  # noqa: S101
-        takers = {process.stdout.fileno(): self.on_stdout, process.stderr.fileno(): self.on_stderr}
         rests = dict.fromkeys(takers, b"")
         poller = select.poll()
         for descriptor in takers:
@@ -157,7 +214,7 @@ class Child:
             self._group.signal(signal.SIGKILL)
 
     def _look_at_counters(self, now: float) -> None:
-        seen = bytes_moved(self._process.pid)
+        seen = bytes_moved(self._group.pid)
         if abs(seen - self._seen_bytes) > KEEPALIVE_BYTES:
             self._seen_bytes = seen
             self.handle.last_progress_at = now
@@ -165,32 +222,37 @@ class Child:
     def _has_ended(self) -> bool:
         if not hasattr(os, "waitid"):
             return False
-        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        ended = os.waitid(os.P_PID, self._group.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return ended is not None
 
     def _await(self) -> None:
         """Waits for the leader without reaping it; the limits hold (it may have closed its outputs)."""
-        try:
-            descriptor = os.pidfd_open(self._process.pid)
-        except (AttributeError, OSError):  # not Linux, a kernel before 5.3, or no descriptor left
-            self._await_by_polling()
+        if self._has_ended():
+            return
+        descriptor = _process_descriptor(self._group.pid)
+        if descriptor is None:
+            while not self._group.has_ended(self._tick):
+                self._check(self.clock())
             return
         try:
-            poller = select.poll()
-            poller.register(descriptor, select.POLLIN)
-            while not poller.poll(self._tick * 1000):
+            while not _is_readable(descriptor, self._tick):
                 self._check(self.clock())
         finally:
             os.close(descriptor)
 
-    def _await_by_polling(self) -> None:
-        while True:
-            try:
-                self._process.wait(self._tick)
-            except subprocess.TimeoutExpired:
-                self._check(self.clock())
-            else:
-                return
+
+def _process_descriptor(pid: int) -> int | None:
+    """Becomes readable when the process ends; None on other systems, kernels before 5.3, or if none is left."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _as_file(data: bytes) -> int:
@@ -200,8 +262,9 @@ def _as_file(data: bytes) -> int:
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

@@ -9,32 +9,48 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import threading
+import time
+
+POLL_SECONDS = 0.05
 
 
 class Group:
-    """A process group that is signalled only while its leader has not been reaped."""
+    """A process group that is signalled only while its leader, a child of ours, has not been reaped."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self._lock = threading.Lock()
-        self._reaped = False
+        self._code: int | None = None
 
     def signal(self, number: int) -> None:
+        """Sends the signal to whoever is left of the group."""
         with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
-            if not self._reaped:
-                os.killpg(self._pid, number)
+            if self._code is None:
+                os.killpg(self.pid, number)
 
-    def reap(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit code of a leader that has ended; what is left of its group is killed."""
+    def has_ended(self, seconds: float) -> bool:
+        """Whether the leader ends within these seconds; it is reaped then. For want of anything better."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._lock:
+                if self._code is None:
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                    self._code = os.waitstatus_to_exitcode(status) if pid else None
+                if self._code is not None:
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+
+    def reap(self) -> int:
+        """The exit code of a leader that has ended (negative: signal); what is left of its group is killed."""
         with self._lock:
-            if process.returncode is None:
+            if self._code is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._pid, signal.SIGKILL)
-            code = process.wait()
-            self._reaped = True
-        return code
+                    os.killpg(self.pid, signal.SIGKILL)
+                self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            return self._code
 
 
 class Cancel:

@@ -96,6 +96,8 @@ class Results:
     def _sent(self, node: Node, work: Work, batch: Batch | None, report: Report) -> None:
         if report.moved:
             node.moved_mono = self.field.mono()
+        if not (report.runs or report.stopped or (batch is not None and batch.seqs)):
+            return  # it got ready for changes that did not come
         if report.held is not None and batch is not None:
             self._settle_paths(node, report, batch.seqs, batch.newest)
             if report.owes_deletions:

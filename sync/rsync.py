@@ -21,13 +21,15 @@ from sync.core.model import Destination, Form, Outcome
 from sync.core.outcome import verdict
 from sync.core.result import RunResult
 from sync.core.scope import Scope
-from sync.process import Child, Ended, RunHandle
+from sync.process import FED_LATER_BYTES, Child, Ended, RunHandle
 from sync.process_group import Cancel
 from sync.rsync_version import RsyncError, RsyncVersion, check_rsync
 from sync.transports import DestinationError, reach
 
 Line = bytes  # _Reading has a field of the name bytes, which hides the type
 _ANSWERED = frozenset({Outcome.DONE, Outcome.PARTIAL, Outcome.VANISHED, Outcome.NO_SPACE})
+FEW_PATHS = 64
+PATIENCE_SECONDS = 0.15
 _WITHHELD = ("RSYNC_", "LOCKSTEP_")
 
 
@@ -57,6 +59,21 @@ class Runner:
         given = {k: v for k, v in environ.items() if k == "RSYNC_PROXY" or not k.startswith(_WITHHELD)}
         self._environment = given | {"LC_ALL": "C"}  # the messages are read, and -8 needs no locale
 
+    def begin(
+        self, destination: Destination, run: Run, *, stop: Cancel, handle: RunHandle | None = None
+    ) -> Begun | None:
+        """Starts rsync for a run whose paths are not known yet, to have it ready when they are.
+
+        ``run`` is a guess: as many paths, of the same form. None where it cannot be started; ``run`` says why.
+        Whoever begins it hands it to ``run`` or drops it.
+        """
+        try:
+            child = self._child(run, reach(destination, self._options), self._root, stop, None, handle)
+            child.begin_unfed()
+        except (DestinationError, OSError):
+            return None
+        return Begun(child)
+
     def run(
         self,
         destination: Destination,
@@ -65,10 +82,12 @@ class Runner:
         stop: Cancel | None = None,
         progress: Callable[[Progress], None] | None = None,
         handle: RunHandle | None = None,
+        begun: Begun | None = None,
     ) -> RunResult:
         """The result of one rsync run to its end, stopped, stalled or refused ones included.
 
-        ``progress`` is called in this thread about once a second, where something is sent. Raises nothing.
+        ``progress`` is called in this thread about once a second, where something is sent. ``begun`` is used if it
+        was guessed right, else it is ended first: one rsync at a time. Raises nothing.
         """
         began = self._clock()
         if stop and stop.reason:
@@ -80,9 +99,33 @@ class Runner:
         except DestinationError as error:
             return RunResult(run.form, Outcome.CONFIGURATION, None, 0, message=str(error))
         if run.purge:
+            if begun is not None:
+                begun.drop()
             with tempfile.TemporaryDirectory(prefix="lockstep-purge-") as empty:
-                return _without_parents(self._run(run, remote, empty, began, stop, None, handle), run)
-        return self._run(run, remote, self._root, began, stop, progress, handle)
+                child = self._child(run, remote, empty, stop, None, handle)
+                return _without_parents(self._run(run, remote, empty, began, child, None), run)
+        child = self._child(run, remote, self._root, stop, progress, handle)
+        return self._run(run, remote, self._root, began, child, progress, begun)
+
+    def _child(
+        self,
+        run: Run,
+        remote: Remote,
+        root: str,
+        stop: Cancel | None,
+        progress: Callable[[Progress], None] | None,
+        handle: RunHandle | None,
+    ) -> Child:
+        return Child(
+            command=argv(run, self._options, self._scope, root, remote, progress=progress is not None),
+            environment={**self._environment, **remote.environment},
+            clock=self._clock,
+            stall_seconds=self._options.stall_seconds,
+            cancel=stop,
+            handle=handle or RunHandle(),
+            inherited=self._inherited,
+            patience_seconds=PATIENCE_SECONDS if run.is_listed and len(run.paths) <= FEW_PATHS else 0,
+        )
 
     def _run(
         self,
@@ -90,28 +133,51 @@ class Runner:
         remote: Remote,
         root: str,
         began: float,
-        stop: Cancel | None,
+        child: Child,
         progress: Callable[[Progress], None] | None,
-        handle: RunHandle | None,
+        begun: Begun | None = None,
     ) -> RunResult:
-        reading = _Reading(run, _complaints(root, remote), progress, handle or RunHandle())
-        child = Child(
-            command=argv(run, self._options, self._scope, root, remote, progress=progress is not None),
-            environment={**self._environment, **remote.environment},
-            stdin=file_list(run.paths) if run.is_listed else None,
-            on_stdout=reading.take_output,
-            on_stderr=reading.take_errors,
-            clock=self._clock,
-            stall_seconds=self._options.stall_seconds,
-            cancel=stop,
-            handle=reading.handle,
-            inherited=self._inherited,
-        )
+        stdin = file_list(run.paths) if run.is_listed else None
+        early = begun.take(child, stdin) if begun is not None else None
         try:
-            ended = child.run()
+            if early is None:
+                child.begin(stdin)
         except OSError as error:
             return _not_started(run.form, self._options.program, error)
+        child = early or child
+        reading = _Reading(run, _complaints(root, remote), progress, child.handle)
+        ended = child.run(reading.take_output, reading.take_errors)
         return reading.result(ended, self._clock() - began, self._options)
+
+
+class Begun:
+    """An rsync that has been started and waits for its list. Used by one thread, once."""
+
+    def __init__(self, child: Child) -> None:
+        self._child: Child | None = child
+
+    def take(self, wanted: Child, stdin: bytes | None) -> Child | None:
+        """The process with its list, if it is what is wanted; else it is ended."""
+        child = self._child
+        if child is None:
+            return None
+        same = (child.command, child.environment) == (wanted.command, wanted.environment)
+        if not same or stdin is None or len(stdin) > FED_LATER_BYTES:
+            self.drop()
+            return None
+        self._child = None
+        child.feed(stdin)
+        return child
+
+    def drop(self) -> None:
+        """Ends it, unless it was taken: an empty list, with which rsync does nothing and complains of nothing."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.run(_ignore, _ignore)
+
+
+def _ignore(lines: list[Line]) -> None:
+    """What an rsync without a list says is of no interest."""
 
 
 def _complaints(root: str, remote: Remote) -> Complaints:
@@ -244,6 +310,7 @@ def _not_started(form: Form, program: str, error: OSError) -> RunResult:
 
 
 __all__ = [
+    "Begun",
     "Cancel",
     "Progress",
     "RsyncError",

@@ -13,6 +13,8 @@ from sync.core.model import Destination, Form, Kind, Outcome
 from sync.core.result import RunResult
 
 LOOKED_AT_ONCE = 2000
+SHOWN_BYTES = 8 << 20
+"""What is less is over before anybody looks, and rsync says how far it is after every file."""
 SPLITS = frozenset({Outcome.PARTIAL, Outcome.NO_SPACE})
 
 
@@ -33,6 +35,25 @@ def send(tools: Tools, destination: Destination, batch: Batch, control: Control)
     if (steps.gone or steps.left) and not report.stopped:
         delete(tools, destination, steps, report, control)
     return report
+
+
+def send_promised(
+    tools: Tools, destination: Destination, batch: Batch, paths: int, control: Control
+) -> Report:
+    """The same for a batch whose changes are only settling, probably to so many files.
+
+    rsync starts, connects and logs in meanwhile: at the default quiet_seconds that is most of what a small file
+    needs. What the guess does not fit is sent by an rsync of its own, after the first has ended.
+    """
+    guess = Run(Form.FILES, (b".",) * paths, delete=False)
+    begun = tools.runner.begin(destination, guess, stop=control.stop, handle=control.handle)
+    try:
+        if not batch.is_known(control.stop):
+            return Report()
+        return send(tools, destination, batch, replace(control, begun=begun))
+    finally:
+        if begun is not None:
+            begun.drop()
 
 
 def retry(tools: Tools, destination: Destination, batch: Batch, control: Control) -> Report:
@@ -106,6 +127,8 @@ def send_list(
 ) -> bool:
     """Sends one list. False when trees failed in part (then their paths must be sent one by one) or it stopped."""
     whole = Run(form, tuple(paths), large=large, delete=False)
+    if sum(steps.sizes.values()) < SHOWN_BYTES:
+        control = replace(control, progress=None)
     result = report.note(run_once(tools, destination, whole, control))
     if result.outcome in GOES_ON or is_sources(result):
         return True

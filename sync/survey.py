@@ -30,6 +30,14 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Stirring:
+    """So many files are being changed and will have settled within these seconds, if nothing else comes."""
+
+    paths: int
+    within_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceNews:
     """The source's standing: ``fault`` (why nothing may be deleted) and how many deletions wait."""
 
@@ -50,7 +58,7 @@ class FirstScanDone:
     seconds: float
 
 
-Tell = Callable[[Settled | SourceNews | FirstScanDone], None]
+Tell = Callable[[Settled | Stirring | SourceNews | FirstScanDone], None]
 
 
 class Watching:

@@ -25,11 +25,12 @@ from sync.core.live import Live
 from sync.core.model import GONE, Kind, Stat
 from sync.core.quiet import Quiet, QuietRules
 from sync.core.rails import MassDeletion
+from sync.core.stir import Stir
 from sync.crew import Crew
 from sync.ports import Meta, Store, StoreError
 from sync.scan import look
 from sync.standing import Standing
-from sync.survey import FirstScanDone, Settled, SourceNews, SurveySettings, Tell, Watching
+from sync.survey import FirstScanDone, Settled, SourceNews, Stirring, SurveySettings, Tell, Watching
 
 __all__ = ["FirstScanDone", "Settled", "SourceNews", "SurveySettings", "Surveyor", "Tell", "Watching"]
 
@@ -40,6 +41,8 @@ UNWATCHED_RESCAN_SECONDS = 30.0
 UNREADABLE_RETRY_SECONDS = 30.0
 FAULT_LOOK_SECONDS = 0.5
 STOP_SECONDS = 3.0
+STIRRED_PATHS = 8
+STIR_GRACE_SECONDS = 0.25
 
 _WAKE, _TICK, _STOP = "wake", "tick", "stop"
 
@@ -102,6 +105,7 @@ class Surveyor:
         self._scanning = False
         self._stopping = False
         self._quiet = Quiet(settings.quiet)
+        self._stir = Stir()
         self._doubts = _Doubts()
         self._live = Live()
         self._held: dict[bytes, None] = {}  # deletions that wait, oldest first
@@ -233,7 +237,7 @@ class Surveyor:
 
     def _seconds_to_next(self) -> float:
         now = self.clock()
-        times = [self._quiet.next_at() if self.first_scan_done.is_set() else None]
+        times = [self._quiet.next_at(), self._stir.at] if self.first_scan_done.is_set() else []
         if self._held:
             times.append(self._mass.next_at())
         if not self._scanning:
@@ -261,6 +265,8 @@ class Surveyor:
             due = self._quiet.due(now)
             if due:
                 self._look_and_settle(due, now)
+            elif self._stir.is_due(now):
+                self._tell_of_stir(now)
             self._release(now)
         self._publish_news()
         due_at = self._doubts.due_at(self._quiet.rules)
@@ -272,12 +278,25 @@ class Surveyor:
         marks, quiet, being_sent = self._marks, self._quiet, self.being_sent
         if marks or self._doubt_marks:
             self._mass.moved(now)
+        was_calm = bool(marks) and not len(quiet)
         while marks:
             path = marks.popleft()
             quiet.touch(path, now, being_sent=being_sent(path))
+        if was_calm:
+            self._stir.begins(now, quiet.rules.quiet_seconds)
         while self._doubt_marks:
             prefix, reason = self._doubt_marks.popleft()
             self._doubts.add(prefix, reason, now)
+
+    def _tell_of_stir(self, now: float) -> None:
+        """A few files, as when a page is saved: the nodes can get ready before it is certain."""
+        paths = self._quiet.settling()
+        if 0 < len(paths) <= STIRRED_PATHS and all(self._is_file(path) for path in paths):
+            self.tell(Stirring(len(paths), self._quiet.rules.max_delay_seconds + STIR_GRACE_SECONDS))
+
+    def _is_file(self, path: bytes) -> bool:
+        stat = self._look(path, self.clock())
+        return stat is not None and stat.kind is Kind.FILE and self.settings.scope.carries(path, False)
 
     # ── from dirty to settled ────────────────────────────────────────────────────────────────────────────
 

@@ -116,6 +116,10 @@ class Quiet:
                 del self._deferred[path]  # it has been calm: the next touch starts afresh
         return due
 
+    def settling(self) -> tuple[bytes, ...]:
+        """What was touched and has not settled, growing files aside; those touched longest ago first."""
+        return tuple(self._last)
+
     def next_at(self) -> float | None:
         """The earliest time at which something may be due; None while nothing waits."""
         times = [

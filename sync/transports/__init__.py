@@ -7,6 +7,7 @@ it does not take. A new one is one file and one line in TRANSPORTS.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from sync.core.args import Remote, RsyncOptions
 from sync.core.model import Destination
@@ -19,6 +20,7 @@ TRANSPORTS: dict[str, Callable[[Destination, RsyncOptions], Remote]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def reach(destination: Destination, options: RsyncOptions) -> Remote:
     """How rsync is told to reach the node. Raises DestinationError, which names value and remedy."""
     transport = TRANSPORTS.get(destination.transport)

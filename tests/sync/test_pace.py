@@ -47,6 +47,6 @@ def test_every_message_is_followed_by_a_look_in_time_and_looks_are_not_crowded(g
             assert now - owed_since <= SOON_SECONDS + 1e-9
             owed_since = None
         now = arrival
-        pace.soon()
+        pace.soon(now)
         owed_since = now if owed_since is None else owed_since
     assert all(b - a >= SOON_SECONDS - 1e-9 for a, b in pairwise(looks))
