@@ -171,13 +171,12 @@ class Supervisor:
             self.config.data_dir,
             self.alerting.alerts.feed,
             database=self.store.trouble,
-            services=lambda: [] if self.reconciler.is_starting() else self.reconciler.status()["services"],
+            services=lambda: self.reconciler.status()["services"],
             frozen=self.reconciler.frozen_by_person,
             reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
             blocked=lambda: {name: node.blocked for name, node in list(self.engine.field.nodes.items())},
             unreadable=lambda: [
-                f"{text_of(path)}: {error}"
-                for path, (error, _) in list(self.engine.field.source_errors.items())
+                f"{text_of(path)}: {error}" for path, (error, _) in list(self.engine.field.source_errors.items())
             ],
         )
         self._begin(conditions.start, conditions.stop, "the conditions")

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
@@ -36,6 +38,27 @@ DOUBT_FRACTION = 0.8
 
 OnChange = Callable[[bool, str], None]
 """Told from the lease's thread: whether the lease is held now, and why."""
+
+
+def holder_here() -> str:
+    """This process, as a lease names it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def has_ended_here(holder: str) -> bool:
+    """Whether the holder was a process of this machine that is no more; False for those of other machines."""
+    host, _, pid = holder.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    if int(pid) == os.getpid():  # in a container each start has the same number
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class LeaseHeld(Exception):  # noqa: N818 - the state it reports
@@ -83,6 +106,24 @@ class Lease:
             return self._acquire()
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"the lease could not be asked for: {reason_of(error)}") from error
+
+    def acquire_after(
+        self, has_ended: Callable[[str], bool], sleep: Callable[[float], None] = time.sleep
+    ) -> int:
+        """The same; waits for the end of a lease whose holder has ended without giving it back, by ``has_ended``.
+
+        It is waited for and not taken: who says that a process has ended may be wrong, the database's clock is not.
+        """
+        try:
+            return self.acquire()
+        except LeaseHeld as held:
+            if not has_ended(held.holder):
+                raise
+            log.warning(
+                "%s ended without giving its lease back; it is ours in %.0f s", held.holder, held.seconds
+            )
+            sleep(held.seconds + 0.1)
+        return self.acquire()
 
     def _acquire(self) -> int:
         asked_at = self._clock()
@@ -224,5 +265,6 @@ def _clock_of(dialect: str) -> sa.ColumnElement[float]:
     if dialect == "postgresql":
         return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double())
     if dialect in ("mysql", "mariadb"):
-        return sa.func.unix_timestamp(sa.func.sysdate(sa.literal_column("6")), type_=sa.Double())
+        # As text: SQLAlchemy knows sysdate, and drops its argument and with it the parts of a second.
+        return sa.literal_column("unix_timestamp(sysdate(6))", sa.Double())
     raise ValueError(f"a lease needs a database server, not {dialect}")

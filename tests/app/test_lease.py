@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ from flask import Flask
 
 from app.models import LeaseRow, db
 from app.stores.journal import SqlStore, make_store
-from app.stores.lease import Lease, LeaseHeld
+from app.stores.lease import Lease, LeaseHeld, has_ended_here, holder_here
 from app.stores.retention import trim
 from app.stores.writer import FencedOut
 from sync.ports import Meta, SaveMeta
@@ -261,3 +264,31 @@ def test_a_server_that_hangs_is_left_behind_in_time(tmp_path: Path) -> None:
 def test_a_lease_needs_a_server() -> None:
     with pytest.raises(ValueError, match="not sqlite"):
         Lease(sa.create_engine("sqlite://"), "a", on_change=Told())
+
+
+def test_a_lease_that_a_dead_process_left_behind_is_waited_for(make: Make) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = make(f"{socket.gethostname()}:{gone.pid}", ttl_seconds=0.6)
+    left.acquire()
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        time.sleep(seconds)
+
+    assert make(holder_here()).acquire_after(has_ended_here, sleep) == left.token + 1
+    assert 0 < waited[0] <= 0.7
+
+
+@pytest.mark.parametrize(
+    "whose", ["other.example:1", f"{socket.gethostname()}:{os.getppid()}", "no number:x"]
+)
+def test_a_lease_of_one_that_lives_or_is_elsewhere_is_not_waited_for(make: Make, whose: str) -> None:
+    make(whose).acquire()
+    with pytest.raises(LeaseHeld):
+        make(holder_here()).acquire_after(has_ended_here, lambda seconds: pytest.fail("it waits"))
+
+
+def test_a_number_that_is_our_own_is_that_of_a_start_before() -> None:
+    assert has_ended_here(holder_here())
