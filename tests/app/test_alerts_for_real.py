@@ -26,6 +26,20 @@ alerts:
   channels:
     ops: {{kind: email, to: [ops@example.test], from: l@example.test, host: 127.0.0.1, port: {port}, security: none}}
   routes: {{default: [ops]}}
+hooks:
+  - {{state: ready, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{state: unhealth, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{state: dead, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{state: recovery, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{on: published, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{on: withdrawn, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{on: batch, argv: [/bin/sh, {folder}/note.sh]}}
+  - {{state: dead, channel: ops}}
+  - {{state: dead, argv: [/bin/sh, -c, 'sleep 60'], timeout: 200ms}}
+"""
+NOTE = """\
+printf '%s %s %s\\n' "$LOCKSTEP_HOOK" "$LOCKSTEP_NODE" "$LOCKSTEP_ADDRESS" >> {folder}/ran
+cat >> {folder}/stdin.$LOCKSTEP_HOOK
 """
 
 SOURCE = """echo '[{"name": "a", "host": "127.0.0.1"}]'\n"""
@@ -83,6 +97,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with smtp_server(box) as port, hurried(folder, 3, ALERTS.format(port=port, folder=folder)) as made:
         made.environ.update(LOCKSTEP__SYNC__AUDIT_SECONDS="3", LOCKSTEP__HEALTH__ISOLATION_SECONDS="2")
         (folder / "nodes.sh").write_text(SOURCE)
+        (folder / "note.sh").write_text(NOTE.format(folder=folder))
         for number in range(250):
             (made.publish / f"page-{number}.html").write_text(str(number))
         made.start()
@@ -170,6 +185,28 @@ def test_all_nodes_gone_is_being_cut_off_and_then_a_service_without_a_node(town:
     for what in ("supervisor cut off", "dead", "DNS: service www"):
         town.over(what, mark)
     town.lockstep.all_in_sync()
+    town.told("node a went from unhealth to dead", since=mark)  # a hook that names a channel
+    events = town.lockstep.json("events")["events"]
+    hung = [event for event in events if event["kind"] == "hook" and event["severity"] == "error"]
+    assert any("0.2 s" in event["message"] for event in hung), "a hook that hangs is ended and reported"
+
+
+def test_hooks_ran_for_every_trigger_with_their_facts(town: Town) -> None:
+    """By now nodes have flipped into every state, and records have gone and come back."""
+    ran = town.lockstep.folder / "ran"
+    (town.lockstep.publish / "with a\nnewline").write_text("odd")
+
+    def all_ran() -> bool:
+        lines = {tuple(line.split(" ")) for line in ran.read_text().splitlines()}
+        states = {(state, node, "") for state in ("ready", "unhealth", "dead", "recovery") for node in "abc"}
+        records = {("published", "", "127.0.0.1"), ("withdrawn", "", "127.0.0.1")}
+        return lines >= states | records | {("batch", node, "") for node in "abc"}
+
+    town.lockstep.until(all_ran, f"every hook ran: {ran.read_text()}", 20)
+    paths = town.lockstep.folder / "stdin.batch"
+    town.lockstep.until(
+        lambda: b"with a\nnewline" in paths.read_bytes().split(b"\0"), "the batch's paths", 20
+    )
 
 
 def test_a_provider_that_refuses_is_told_and_its_end_also_when_it_is_taken_out(town: Town) -> None:
