@@ -15,7 +15,7 @@ from pathlib import Path
 from sync.core import health as healths
 from sync.field import Field
 from sync.node import Node, NodeSettings
-from sync.ports import DropRows, Meta, NodeRecord, Saved, SaveMeta, TrimTombstones, Write
+from sync.ports import ClearBinned, DropRows, Meta, NodeRecord, Saved, SaveMeta, TrimTombstones, Write
 from sync.survey import SourceNews, SurveySettings
 
 TOMBSTONE_SECONDS = 24 * 3600.0
@@ -88,10 +88,14 @@ class Record:
             self.field.nodes[node.name] = node
             if not rules.at_once and record is None:
                 self.field.save(node)
+        stale: dict[str, None] = {}
         for entry in saved.dustbin:
             holder = self.field.nodes.get(entry.node)
             if holder is not None and holder.cursor is not None:
                 holder.dustbin[entry.path] = entry
+            elif holder is not None:
+                stale[entry.node] = None  # the full resync that is due says anew what fails
+        self.field.put(*(ClearBinned(name) for name in stale))
 
     def _restored(
         self, settings: NodeSettings, record: NodeRecord, meta: Meta | None, rules: Restart

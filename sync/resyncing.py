@@ -93,6 +93,8 @@ def _is_closed(
         return False
     first = [*result.blocked, *(path for path in result.failed if path not in result.blocked)][:SAMPLE]
     rows = tools.store.rows(first)
+    if not rows:
+        return False
     again = send(tools, destination, Batch(rows.values(), None), control)
     if not again.stopped and not again.failed.keys() >= rows.keys():
         return False

@@ -34,7 +34,8 @@ def checks() -> dict[str, dict[str, object]]:
     if engine is None:
         return {"service": part("the service is not running, or still starting")}
     watcher = engine.surveyor.fault or engine.source.watch
-    dispatcher = None if engine.accepting.is_set() else "the publish directory is still being compared"
+    waits = None if engine.accepting.is_set() else "the publish directory is still being compared"
+    dispatcher = waits or engine.waits_for
     if not engine._thread.is_alive():
         dispatcher = "the engine's thread has ended: restart the service, and report its log"
     return {

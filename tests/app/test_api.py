@@ -87,6 +87,14 @@ def test_health_is_open_and_says_what_works(lockstep: Service) -> None:  # noqa:
     assert set(lockstep.json("/readyz")["checks"]) == {"database", "watcher", "dispatcher"}
 
 
+def test_a_service_that_may_not_send_yet_is_not_ready(lockstep: Service) -> None:  # noqa: F811
+    lockstep.all_ready()
+    lockstep.supervisor.engine.waits_for = "rsync processes of an earlier run are still at work"
+    answer = lockstep.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "earlier run" in answer.json["checks"]["dispatcher"]["error"]  # type: ignore[index]
+
+
 def test_without_an_administrator_only_this_machine_is_served(lockstep: Service) -> None:  # noqa: F811
     client = lockstep.client
     assert client.get("/api/v1/status", environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code == 403

@@ -7,12 +7,23 @@ from dataclasses import replace
 import pytest
 
 from app.stores.rows import meta_of, meta_row
+from sync.core.dustbin import Binned
 from sync.core.journal import Tail
 from sync.core.model import GONE, Destination, State
 from sync.core.scope import Scope
 from sync.field import Field
 from sync.node import NodeSettings
-from sync.ports import DropRows, Meta, NodeRecord, NoStore, Saved, SaveMeta, TrimTombstones, Write
+from sync.ports import (
+    ClearBinned,
+    DropRows,
+    Meta,
+    NodeRecord,
+    NoStore,
+    Saved,
+    SaveMeta,
+    TrimTombstones,
+    Write,
+)
 from sync.probes import ProbeSeries
 from sync.record import TOMBSTONE_SECONDS, Record, Restart, machine_id
 from sync.survey import SurveySettings
@@ -106,6 +117,27 @@ def test_a_node_without_a_usable_cursor_is_resynced(record_: NodeRecord) -> None
     record.restore_nodes(Saved(kept, (record_,)), record.adopt(kept), [A], RESTART)
     assert field.nodes["a"].cursor is None
     assert field.nodes["a"].state is State.RECOVERY
+
+
+def binned(path: bytes) -> Binned:
+    return Binned("a", path, 90, 90, 999_900.0, "no space", 11, 3, 1_000_100.0, discarded=True)
+
+
+def test_the_dustbin_of_a_node_that_is_resynced_goes_with_its_cursor() -> None:
+    """Else it would come back with the start after that: a discarded entry says for ever that the path lacks."""
+    record, field, store, _ = made()
+    saved = Saved(meta(), (stored(cursor=None),), (binned(b"x"), binned(b"y")))
+    record.restore_nodes(saved, record.adopt(meta()), [A], RESTART)
+    assert not field.nodes["a"].dustbin
+    assert [w for w in store.writes if isinstance(w, ClearBinned)] == [ClearBinned("a")]
+
+
+def test_the_dustbin_of_a_node_with_its_cursor_comes_back() -> None:
+    record, field, store, _ = made()
+    saved = Saved(meta(), (stored(),), (binned(b"x"),))
+    record.restore_nodes(saved, record.adopt(meta()), [A], RESTART)
+    assert list(field.nodes["a"].dustbin) == [b"x"]
+    assert not [w for w in store.writes if isinstance(w, ClearBinned)]
 
 
 def test_a_drain_by_command_outlives_a_new_destination() -> None:
