@@ -219,6 +219,85 @@ def test_hadolint_finds_nothing_where_it_is_installed(path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def faults(instructions: list[tuple[str, str]]) -> Iterator[str]:
+    """What hadolint would find of what it is mostly asked for; its numbers."""
+    words = [word for word, _ in instructions]
+    values = dict(instructions)  # the last of each
+    runs = [rest for word, rest in instructions if word == "RUN"]
+    base = values["FROM"].split()[0]
+    if ":" not in base or base.endswith(":latest"):
+        yield "DL3006/DL3007: pin the base image"
+    if any(not rest.startswith("[") for word, rest in instructions if word in ("CMD", "ENTRYPOINT")):
+        yield "DL3025: CMD and ENTRYPOINT as a JSON list"
+    if {"ADD", "MAINTAINER"} & set(words):
+        yield "DL3020/DL4000: no ADD, no MAINTAINER"
+    if any(words.count(word) > 1 for word in ("CMD", "ENTRYPOINT", "HEALTHCHECK")):
+        yield "DL4003/DL4004/DL3012: only the last one counts"
+    if not values.get("WORKDIR", "/").startswith("/"):
+        yield "DL3000: an absolute WORKDIR"
+    for run in runs:
+        if "apt-get install" in run:
+            if "apt-get update &&" not in " ".join(run.split()):
+                yield "DL3009: update and install in one layer"
+            if not re.search(r"install\s+-y\s+--no-install-recommends|--no-install-recommends\s+-y", run):
+                yield "DL3014/DL3015: -y --no-install-recommends"
+            if "rm -rf /var/lib/apt/lists/*" not in run:
+                yield "DL3009: remove the lists in the same layer"
+        if re.search(r"\bsudo\b|\bapt (install|update)|\bcd /|\|\s*(ba)?sh\b", run):
+            yield f"DL3004/DL3027/DL3003/DL4006: {run}"
+        if "pip install" in run and "--no-cache-dir" not in run:
+            yield "DL3042: pip without its cache"
+    if re.search(
+        r"(?i)(password|secret|token)=\S", " ".join(rest for word, rest in instructions if word == "ENV")
+    ):
+        yield "no secret in an image"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_an_image_follows_the_rules_that_hadolint_would_ask_for(path: Path) -> None:
+    assert list(faults(dockerfile(path))) == []
+
+
+def test_the_rules_find_what_they_are_for(tmp_path: Path) -> None:
+    bad = tmp_path / "Dockerfile"
+    bad.write_text(
+        "FROM debian\nADD x /\nWORKDIR opt\nRUN apt-get install -y rsync\nRUN curl http://x | sh\n"
+        "RUN pip install y\nENV API_TOKEN=abc\nCMD python wsgi.py\n"
+    )
+    assert len(list(faults(dockerfile(bad)))) == 10
+
+
+def test_the_service_s_image_ends_as_a_user_who_owns_its_volume() -> None:
+    instructions = dockerfile(FILES[0])
+    values = dict(instructions)
+    (created,) = [rest for word, rest in instructions if word == "RUN" and "useradd" in rest]
+    user = values["USER"]
+    assert user != "root"
+    assert created.endswith(f" {user}"), created
+    assert f"--home-dir {values['VOLUME']} --create-home" in created, (
+        "a fresh volume takes the folder's owner"
+    )
+    words = [word for word, _ in instructions]
+    assert words.index("USER") > max(n for n, word in enumerate(words) if word in ("RUN", "COPY"))
+    assert values["ENTRYPOINT"].startswith('["tini"'), "somebody must reap the rsyncs"
+    assert re.search(r"\btini\b", created)
+
+
+def test_the_image_s_step_with_pip_installs_what_is_installed_here(tmp_path: Path) -> None:
+    """The venv is made for real; that pip finds every requirement is asked of this one, which has them already."""
+    (run,) = [rest for word, rest in dockerfile(FILES[0]) if word == "RUN" and "venv" in rest]
+    venv, _, pip = run.partition(" && ")
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    subprocess.run([sys.executable, *venv.split()[1:]], cwd=tmp_path, check=True, timeout=120)
+    assert (tmp_path / ".venv/bin/pip").exists()
+    program, *arguments = pip.split()
+    assert program == ".venv/bin/pip"
+    here = [sys.executable, "-m", "pip", *arguments, "--dry-run", "--no-index", "--quiet"]
+    done = subprocess.run(here, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Would install" not in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_is_copied_into_an_image_is_there(path: Path) -> None:
     instructions = dockerfile(path)
