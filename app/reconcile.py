@@ -324,6 +324,13 @@ class Reconciler(Listener):
     def note_pass(self, provider: str, before: Pass | None, result: Pass) -> None:
         """Counts and tells what came of a pass."""
         self.store.write_waiting()
+        log.debug(
+            "pass over %s at %s: %d operations, %s",
+            result.zone.zone,
+            provider,
+            len(result.entries),
+            standing(result) or "all is as it should be",
+        )
         self._news.take(provider, before, result, known=self._is_short(result))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sync.ports import Store
 from sync.process import Cancel, RunHandle
 from sync.rsync import Begun
 
+log = logging.getLogger(__name__)
 PROMISE_LOOK_SECONDS = 0.2
 GOES_ON = frozenset({Outcome.DONE, Outcome.VANISHED})
 """Ends of a run after which everything named is confirmed, but for what vanished at the source."""
@@ -231,7 +233,7 @@ class Report:
 
 def run_once(tools: Tools, destination: Destination, run: Run, control: Control) -> RunResult:
     """One rsync run under the job's control."""
-    return tools.runner.run(
+    result = tools.runner.run(
         destination,
         run,
         stop=control.stop,
@@ -239,6 +241,20 @@ def run_once(tools: Tools, destination: Destination, run: Run, control: Control)
         handle=control.handle,
         begun=control.begun,
     )
+    log.debug(
+        "%s: rsync %s of %d paths: %s, exit %s, %d files, %d bytes, %d deleted in %.3f s %s",
+        destination.node,
+        run.form.value,
+        len(run.paths),
+        result.outcome.value,
+        result.code,
+        result.files,
+        result.bytes,
+        result.deleted,
+        result.seconds,
+        result.message,
+    )
+    return result
 
 
 def can_look(tools: Tools, path: bytes) -> bool:

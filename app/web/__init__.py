@@ -27,6 +27,7 @@ def register(app: Flask) -> None:
         pages,
         public,
         reports,
+        requests,
         settings,
         sharing,
         wording,
@@ -38,7 +39,7 @@ def register(app: Flask) -> None:
     language.register(app)
     access.register(app, installation.config)
     metrics.register(app)
-    for part in (audit, context, format, wording):
+    for part in (audit, context, format, requests, wording):
         part.register(app)
     for module in (health, api, openapi, reports, pages, events, settings, login, public):
         app.register_blueprint(module.blueprint)

@@ -17,6 +17,7 @@ When all are absent the observation is good: nothing failed.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,11 +27,13 @@ from sync.core.model import Observation, ProbeResult
 from sync.probes.probe import CannotObserve, Probe, ProbeSpec, ProbeTarget
 from sync.probes.registry import make_probe
 
+log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.1
 """Between two attempts: a refused connection is refused again within the same millisecond."""
 FILTERED_EVERY = 12
 FILTERED = "filtered: never answered, while the other probes are good; it does not count"
 
+WORDS = {True: "good", False: "failed", None: "absent"}
 Clock = Callable[[], float]
 
 
@@ -94,7 +97,11 @@ class ProbeSeries:
             else:
                 results[i] = self._attempts(spec, probe, target)
         ordered = tuple(results[i] for i in sorted(results))
-        return Observation(clock(), all(r.good is not False for r in ordered), ordered)
+        made = Observation(clock(), all(r.good is not False for r in ordered), ordered)
+        if log.isEnabledFor(logging.DEBUG):
+            told = "; ".join(f"{r.kind} {WORDS[r.good]} {r.detail}".rstrip() for r in ordered)
+            log.debug("%s: %s: %s", target.node, "good" if made.good else "failed", told)
+        return made
 
     def forget(self, node: str) -> None:
         """Drops what is remembered of a node that has been let go."""

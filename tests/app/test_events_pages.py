@@ -355,6 +355,27 @@ def test_an_operator_changes_a_level_and_is_told_until_when_it_holds(running: Se
     assert "changed; config.yml" not in client.get("/events/logs").text
 
 
+def test_at_debug_probes_runs_and_requests_are_heard_but_no_query(running: Service) -> None:
+    def heard(part: str, text: str) -> bool:
+        return any(text in line["message"] for line in log_views.lines(part)["lines"])
+
+    for part in ("sync.probes", "sync.batches", "app.web"):
+        answer = running.client.post(
+            "/api/v1/logs/level", json={"level": "debug", "part": part}, headers=running.headers
+        )
+        assert answer.status_code == 202
+    wait_until(lambda: heard("sync.probes", "a: good: rsync good"), 10)
+    (running.root / "heard.txt").write_text("x")
+    wait_until(lambda: heard("sync.batches", "a: rsync files of 1 paths: done, exit 0, 1 files"), 20)
+    running.client.get("/first?token=must-not-be-heard")
+    assert heard("app.web", "nobody known: GET /first: 404")
+    assert not heard("", "must-not-be-heard")
+    before = len(log_views.lines("app.web.requests", limit=1000)["lines"])
+    running.logged_in().get("/events/logs", headers={"X-Poll": "1"})
+    told = log_views.lines("app.web.requests", limit=1000)["lines"]
+    assert not any("/events/logs" in line["message"] for line in told[: len(told) - before])
+
+
 def test_a_reload_puts_back_the_configurations_levels(running: Service, tmp_path: Path) -> None:
     running.client.post("/api/v1/logs/level", json={"level": "debug"}, headers=running.headers)
     assert logging.getLogger("sync").getEffectiveLevel() == logging.DEBUG
