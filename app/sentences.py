@@ -117,7 +117,9 @@ class Sentences:
 
     def say(self, template: str, **values: object) -> str:
         """One of our own templates, filled in."""
-        return fill(self._known.get(template, template), {k: str(v) for k, v in values.items()})
+        texts = {name: str(value) for name, value in values.items()}
+        said = self._known.get(template)
+        return fill(said, texts) if said is not None else self.of(fill(template, texts))
 
     def _best(self, sentence: str) -> tuple[float, str]:
         """The reading that knows most of the letters, in the longest pieces, and what it is worth."""

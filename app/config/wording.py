@@ -87,6 +87,7 @@ _SENTENCES = {
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    "path_type": "must be a path",
     "tuple_type": "must be a list",
     "mapping_type": "must be a map",
     "dict_type": "must be a map",

@@ -70,22 +70,11 @@ SHIPPED = Path(__file__).resolve().parents[2] / "config.yml"
 PRODUCTS = """
 Lockstep DNS AliDNS BIND Cloudflare DNSPod Route rsync rsyncd ssh sshd English SQLite Linux macOS AWS
 IPv ICMP CNAME AAAA SOA TTL TLS URL JSON YAML UTF UTC HTTP HTTPS API CSRF CAP NET RAW CPU KB MB GB KiB MiB ms NTP
-id openrsync PTR pid TCP UDP PID stderr POST GET Authorization Bearer Accept ASCII Apprise
+id openrsync inotify PTR pid TCP UDP PID stderr POST GET Authorization Bearer Accept ASCII Apprise
 """
 NAMES = (
-    *NODES,
-    "www",
-    "api",
-    "zone",
-    "demo",
-    "test",
-    "pager",
-    "broken",
-    "root",
-    "tests",
-    "app",
-    "sync",
-    "dns",
+    *(*NODES, "www", "api", "zone", "demo", "test", "pager", "broken", "command", "root", "tests"),
+    *("app", "sync", "dns"),
 )
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 CODE = re.compile(r"`[^`]*`|'[^']*'|--?[a-z-]{2,}|[^\s；，：（）]*[/\\_.:@=#$|*{}\[\]()\d][^\s；，：（）]*")
@@ -94,7 +83,7 @@ SYSTEM = sorted({os.strerror(number) for number in errno.errorcode}, key=len, re
 PROGRAMS = re.compile(r"ERROR: [^；）]*|exit status \d+")
 """What rsync says, inside our own sentence."""
 COMMANDS = re.compile(
-    r"flask [a-z][a-z -]*[A-Z]*|pip install -r|(apt|brew) install rsync|make serve|chmod \+x"
+    r"flask [a-z][a-z -]*[A-Z]*|pip install -r|(apt|brew) install rsync|make serve|chmod \+x|sysctl"
 )
 
 GATHER = """() => {
