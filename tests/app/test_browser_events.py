@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app import log_levels
+from tests import served
 from tests.browser import launch, opened
 from tests.log_stand import logging_on
 from tests.served import Service, service
@@ -184,3 +186,23 @@ def test_without_script_the_log_is_filtered_and_its_level_changed(browser: Brows
     expect(page.locator("#tested .said")).to_contain_text("taken by the pager")
     page.context.close()
     assert watch.wrong == []
+
+
+def test_the_changes_of_many_nodes_fit_a_phone(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = "".join(f"  - {{{{name: a-long-name-{n}, host: 127.0.1.{n + 1}, port: 1}}}}\n" for n in range(24))
+    monkeypatch.setattr(served, "CONFIG", served.CONFIG.replace("{nodes}\n", nodes))
+    with service(tmp_path, nodes=0, http=True) as own:
+        wait_until(lambda: own.json("/api/v1/changes")["changes"])
+        page, watch = opened(browser, own, viewport={"width": 380, "height": 800})
+        page.goto(own.url + "/content")
+        cells = page.locator(".matrix tbody tr").first.locator("td.cell i")
+        expect(cells).to_have_count(24)
+        assert all(
+            box["x"] >= 0 and box["x"] + box["width"] <= 380
+            for box in (c.bounding_box() for c in cells.all())
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= 380
+        page.context.close()
+        assert watch.wrong == []
