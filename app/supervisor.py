@@ -21,7 +21,16 @@ from app.address_book import AddressBook
 from app.alerting import Alerting
 from app.alerts.channels import ChannelError
 from app.conditions import Conditions
-from app.config import Config, destination, diff_needs_restart, load, secret_drafts, secrets_of
+from app.config import (
+    Config,
+    ConfigError,
+    destination,
+    diff_needs_restart,
+    load,
+    machine,
+    secret_drafts,
+    secrets_of,
+)
 from app.config.schema.nodes import NodeConfig
 from app.content import ProbeShop, engine_settings, node_settings
 from app.control import ControlServer
@@ -46,7 +55,6 @@ from sync.node import NodeSettings
 from sync.orphans import Orphans
 from sync.ports import StoreError
 from sync.probes import Notices
-from sync.rsync_version import check_rsync
 from sync.surveyor import Surveyor, SurveySettings, Watching
 from sync.watcher import Watcher
 
@@ -99,7 +107,7 @@ class Supervisor:
     # ── start and stop ───────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Raises CannotStart, app.lock.Held, LeaseHeld or StoreError; what was begun is then ended again."""
+        """Raises CannotStart, ConfigError, Held, LeaseHeld or StoreError; what was begun is ended again."""
         try:
             self._start()
         except BaseException:
@@ -176,7 +184,8 @@ class Supervisor:
             reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
             blocked=lambda: {name: node.blocked for name, node in list(self.engine.field.nodes.items())},
             unreadable=lambda: [
-                f"{text_of(path)}: {error}" for path, (error, _) in list(self.engine.field.source_errors.items())
+                f"{text_of(path)}: {error}"
+                for path, (error, _) in list(self.engine.field.source_errors.items())
             ],
         )
         self._begin(conditions.start, conditions.stop, "the conditions")
@@ -199,7 +208,8 @@ class Supervisor:
 
     def _check(self) -> None:
         """What must be right before anything is touched."""
-        check_rsync(self.config.sync.rsync)
+        if found := machine.problems(self.config, root=False):
+            raise ConfigError(found)
 
     def _refuse_strange_root(self) -> None:
         """A root that never was there is a mistake in the configuration; one that was there is a fault to sit out."""

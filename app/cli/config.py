@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import sqlalchemy as sa
 
 from app.cli.output import as_json, document, fail, speaks_plainly
 from app.cli.service import running_or_refuse
-from app.config import effective
+from app.config import Config, ConfigError, effective, machine
 from app.installation import configuration, installed
 from app.migrate import PROGRAMS, Draft, ForeignError, migrate
+from app.models import READ, db
+from app.models.journal import MetaRow
 
 
 @click.command("check-config")
@@ -20,6 +23,9 @@ from app.migrate import PROGRAMS, Draft, ForeignError, migrate
 def check_config(show: bool, as_json: bool) -> None:
     """Lists every mistake in the configuration with its place; exit status 2 when there is one."""
     error = installed().error
+    warnings: tuple[str, ...] = ()
+    if error is None:
+        error, warnings = machine_error(configuration())
     if as_json:
         problems = [
             {k: getattr(p, k) for k in ("file", "line", "column", "key", "message", "nearest")}
@@ -32,12 +38,32 @@ def check_config(show: bool, as_json: bool) -> None:
     if error is not None:
         fail(str(error))
     config = configuration()
-    for warning in config.warnings:
+    for warning in (*config.warnings, *warnings):
         click.echo(f"warning: {warning}", err=True)
     if show:
         click.echo(effective(config), nl=False)
         return
     click.echo(f"{config.path}: all right: {len(config.nodes)} nodes, {len(config.dns.services)} services")
+
+
+def machine_error(config: Config) -> tuple[ConfigError | None, tuple[str, ...]]:
+    """What would keep a start from going well, and what it would sit out.
+
+    A publish directory that was there once is missing for now, not by mistake: a start waits for it.
+    """
+    found = machine.problems(config)
+    waits = [p for p in found if p.key == "publish.root"] if has_started_before() else []
+    found = [p for p in found if p not in waits]
+    return ConfigError(found) if found else None, tuple(str(p) for p in waits)
+
+
+def has_started_before() -> bool:
+    """Whether the database knows a publish directory; False where it cannot be asked."""
+    try:
+        with db.engines[READ].connect() as connection:
+            return connection.execute(sa.select(MetaRow.id)).first() is not None
+    except sa.exc.SQLAlchemyError:
+        return False
 
 
 @click.group()

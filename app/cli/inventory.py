@@ -31,6 +31,7 @@ __all__ = ["nodes"]
 @nodes.command("add")
 @click.argument("name")
 @click.argument("host", required=False)
+@click.option("--host", "also_host", metavar="HOST", help="The same as HOST.")
 @click.option("--title", help="What the public page and badges show.")
 @click.option("--address", "addresses", multiple=True, help="An IPv4 or IPv6 address that records point to.")
 @click.option("--line", "lines", multiple=True, help="For services that list no lines: telecom, unicom …")
@@ -45,11 +46,16 @@ __all__ = ["nodes"]
 @click.option("--anyway", is_flag=True, help="Write it even if the node cannot be sent to yet.")
 @as_json
 @speaks_plainly
-def add_node(name: str, host: str | None, anyway: bool, as_json: bool, **given: Any) -> None:
+def add_node(
+    name: str, host: str | None, also_host: str | None, anyway: bool, as_json: bool, **given: Any
+) -> None:
     """Asks the node whether it can be sent to, then writes it into config.yml.
 
     Exit status 1, and nothing written, when it cannot; what to put into its rsyncd.conf is printed then.
     """
+    if host is not None and also_host not in (None, host):
+        fail(f"{host} and --host {also_host} are two hosts: give one")
+    host = host or also_host
     config = configuration()
     if any(node.name == name for node in config.nodes):
         fail(f"there is a node {name} already: choose another name, or remove it first")

@@ -200,6 +200,33 @@ def test_a_publish_root_that_is_not_there_ends_the_start_with_2(lockstep: Lockst
     assert lockstep.spawn().wait(30) == 2
     assert "publish.root" in lockstep.log
     assert lockstep.run("sync-once", "--no-dns").returncode == 2
+    (problem,) = lockstep.json("check-config", status=2)["problems"]
+    line = lockstep.config.read_text().splitlines().index("  root: publish                     # watched") + 1
+    assert (problem["line"], problem["column"], problem["key"]) == (line, 9, "publish.root")
+    assert "is not there" in problem["message"]
+
+
+def test_a_publish_root_that_was_there_once_is_a_fault_to_sit_out_and_no_mistake(lockstep: Lockstep) -> None:
+    lockstep.start().all_in_sync()
+    lockstep.stop()
+    lockstep.publish.rename(lockstep.folder / "unmounted")
+    checked = lockstep.run("check-config")
+    assert (checked.returncode, "publish.root" in checked.stderr) == (0, True), checked.stderr
+    lockstep.start()
+    assert "missing" in lockstep.asked("status")["publish"]["error"]
+
+
+def test_a_key_file_that_is_not_there_is_named_by_check_and_start_alike(lockstep: Lockstep) -> None:
+    provider = "lan: {kind: rfc2136, server: 127.0.0.1, lines: {default: {key_file: none.key}}}"
+    text = lockstep.config.read_text().replace("  providers:\n", f"  providers:\n    {provider}\n")
+    lockstep.config.write_text(text)
+    done = lockstep.run("check-config")
+    assert (done.returncode, "dns.providers.lan.lines.default.key_file" in done.stderr) == (2, True)
+    assert str(lockstep.folder / "none.key") in done.stderr
+    assert lockstep.spawn().wait(30) == 2
+    assert "none.key is not there" in lockstep.log
+    (lockstep.folder / "none.key").write_text('key k { algorithm hmac-sha256; secret "c2VjcmV0"; };')
+    assert lockstep.run("check-config").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -216,14 +243,17 @@ def test_an_rsync_that_cannot_be_used_ends_the_start_with_2(lockstep: Lockstep, 
     program.write_text(f"#!/bin/sh\ncat <<END\n{says}\nEND\n")
     program.chmod(0o755)
     lockstep.environ["LOCKSTEP__SYNC__RSYNC"] = str(program)
-    done = lockstep.run("sync-once", "--no-dns")
-    assert (done.returncode, why in done.stderr) == (2, True), done.stderr
+    for command in (("sync-once", "--no-dns"), ("check-config",)):
+        done = lockstep.run(*command)
+        assert (done.returncode, why in done.stderr) == (2, True), done.stderr
+        assert "sync.rsync: " in done.stderr
 
 
 def test_a_missing_rsync_ends_the_start_with_2(lockstep: Lockstep) -> None:
     lockstep.environ["LOCKSTEP__SYNC__RSYNC"] = str(lockstep.folder / "nothing")
     assert lockstep.spawn().wait(30) == 2
     assert "is not there" in lockstep.log
+    assert lockstep.run("check-config").returncode == 2
 
 
 @pytest.mark.parametrize("data_dir", ["publish", "publish/var", "."])
@@ -292,7 +322,9 @@ def test_the_check_leaves_nothing_on_the_node_and_its_folder_as_open_as_the_sour
     daemon = rsyncd(tmp_path / "node")
     lockstep.publish.chmod(0o755)
     try:
-        assert lockstep.run("nodes", "add", "c", "127.0.0.1", "--port", str(daemon.port)).returncode == 0
+        given = ("nodes", "add", "c", "--host", "127.0.0.1", "--port", str(daemon.port))
+        assert lockstep.run(*given, "127.0.0.2").returncode == 2
+        assert lockstep.run(*given).returncode == 0
         assert not list(daemon.module_path.iterdir())
         assert stat.S_IMODE(daemon.module_path.stat().st_mode) == 0o755
     finally:

@@ -460,3 +460,22 @@ def test_a_database_url_must_be_one_that_can_be_used(tmp_path: Path) -> None:
         assert told(tmp_path, f"database_url: {url}") == []
     for url in ("mongodb://h/d", "x", "postgresql://"):
         assert "must be a database URL" in one(tmp_path, f"database_url: {url}")
+
+
+@pytest.mark.parametrize(
+    ("request_url", "most"), [("https://x/?a=#{action}&ip=#{ip}", 1), ("https://x/?a=#{action}&ip=#{ips}", 0)]
+)
+def test_a_callback_that_sets_one_address_takes_no_more_answers(
+    tmp_path: Path, request_url: str, most: int
+) -> None:
+    def text(answers: int) -> str:
+        return (
+            f"dns: {{providers: {{p: {{kind: callback, url: '{request_url}'}}}}, services: [{{name: s, provider: p, "
+            f"zone: example.com, record: w, types: [A], lines: {{default: {{nodes: all, max_answers: {answers}}}}}}}]}}"
+        )
+
+    assert told(tmp_path, text(1)) == []
+    found = told(tmp_path, text(2))
+    assert len(found) == most
+    if most:
+        assert found[0].startswith("dns.services[0].lines.default.max_answers: p sets one address")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.config.checks.finding import Declared, Finding
 from app.config.errors import nearest
 from app.config.schema.dns import LineConfig, ServiceConfig
-from app.config.schema.providers import ProviderConfig, lines_of, ttl_limits
+from app.config.schema.providers import ProviderConfig, answers_limit, lines_of, ttl_limits
 from app.config.schema.root import Config
 from app.config.tree import Loc
 from app.config.values import values_of
@@ -76,6 +76,7 @@ def _against_provider(
     if not shortest <= service.ttl <= longest:
         yield Finding((*loc, "ttl"), f"{service.ttl} s: {provider.kind} takes {shortest} to {longest} s")
     yield from _lines(config, service, provider, loc)
+    yield from _answers(service, provider, loc)
 
 
 def _lines(config: Config, service: ServiceConfig, provider: ProviderConfig, loc: Loc) -> Iterator[Finding]:
@@ -96,6 +97,16 @@ def _lines(config: Config, service: ServiceConfig, provider: ProviderConfig, loc
             f"takes its lines from the nodes, which carry {', '.join(sorted(derived))}, but "
             f"{service.provider} ({provider.kind}) can express only {text}: give the service its own lines",
         )
+
+
+def _answers(service: ServiceConfig, provider: ProviderConfig, loc: Loc) -> Iterator[Finding]:
+    most = answers_limit(provider)
+    for line, rules in (service.lines or {}).items():
+        if most is not None and rules.max_answers is not None and rules.max_answers > most:
+            yield Finding(
+                (*loc, "lines", line, "max_answers"),
+                f"{service.provider} sets one address a record: give 1, or use #{{ips}} in its request",
+            )
 
 
 def _against_nodes(config: Config, rules: LineConfig, loc: Loc, declared: Declared) -> Iterator[Finding]:

@@ -218,3 +218,10 @@ def lines_of(provider: ProviderConfig) -> frozenset[str] | None:
     if isinstance(provider, CloudflareProvider | Route53Provider):
         return frozenset({"default"})
     return None
+
+
+def answers_limit(provider: ProviderConfig) -> int | None:
+    """How many records of one set the provider can hold; None: any number."""
+    if isinstance(provider, CallbackProvider):
+        return None if provider.mentions("ips") else 1
+    return None
