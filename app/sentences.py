@@ -48,7 +48,7 @@ def _shown(text: str) -> str:
 class Template:
     """One sentence with places, ready to be recognised."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     places: tuple[str, ...]
     said: str
     begins: str  # what every such sentence begins with; may be empty
@@ -68,7 +68,7 @@ class Template:
             first = not literals[0] and number == 0 and after[:1] not in (":", ";") and piece != "head"
             pattern += _place(piece, one_part=first or is_kept(piece)) + re.escape(after)
         return cls(
-            re.compile(pattern),
+            pattern,
             places,
             said,
             literals[0],
@@ -80,8 +80,14 @@ class Template:
         """What stands in the places of this sentence; None for any other."""
         if not sentence.startswith(self.begins):
             return None
-        found = self.pattern.fullmatch(sentence)
+        found = compiled(self.pattern).fullmatch(sentence)
         return None if found is None else dict(zip(self.places, found.groups(), strict=True))
+
+
+@cache  # when it is first needed: all of them at once would take the first reader half a second
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern, ready for use."""
+    return re.compile(pattern)
 
 
 def _place(piece: str, *, one_part: bool) -> str:
@@ -103,7 +109,7 @@ class Sentences:
         self._known, self._units = known, units
         self._whole = {_shown(e): _shown(said) for e, said in known.items() if not PLACE.search(e)}
         made = (Template.of(e, said) for e, said in known.items() if PLACE.search(e) or FRAGMENT.match(e))
-        self._templates = sorted(made, key=lambda t: (not t.begins, -t.weight, t.pattern.pattern))
+        self._templates = sorted(made, key=lambda t: (not t.begins, -t.weight, t.pattern))
         common = Counter(word for template in self._templates for word in template.words)
         self._by_word: dict[str, list[int]] = {}  # each template by its rarest word
         for number, template in enumerate(self._templates):

@@ -203,14 +203,9 @@ def states_of(running: Service) -> None:
     wait_until(lambda: node("ill-3")["state"] == "unhealth", 40, "unhealth")
     (running.root / "refused.html").write_text("a path that no node takes")
     wait_until(lambda: do.dustbin()["entries"], 40, "the dustbin")
-    for number in range(130):
-        (running.root / f"many-{number}.html").write_text("many")
-    wait_until(
-        lambda: do.status()["publish"]["files"] > 130 and not node("ok-1")["lag_changes"], 40, "many files"
-    )
-    for number in range(130):
-        (running.root / f"many-{number}.html").unlink()
-    wait_until(lambda: do.status()["publish"]["fault"], 40, "a mass deletion")
+    for path in running.root.iterdir():  # nothing is left of it: that is a fault, and waits for a person
+        path.unlink()
+    wait_until(lambda: do.status()["publish"]["fault"], 40, "an empty source")
     running.logged_in().get("/")
     running.post("/api/v1/dns/freeze")
     wait_until(lambda: len(do.alerts()["alerts"]) > 2, 40, "alerts")
@@ -330,6 +325,35 @@ def test_login_and_its_refusal_are_chinese(browser: Browser, running: Service, a
     expect(page.locator(".wrong-text")).to_contain_text("不正确")
     assert left_on(page, allowed) == []
     context.close()
+
+
+def test_a_new_installation_is_led_in_chinese(browser: Browser, tmp_path: Path, allowed: Allowed) -> None:
+    with service(tmp_path, nodes=0, http=True) as fresh:
+        page, _ = opened(browser, fresh, locale="zh-CN")
+        for path in (
+            "/",
+            "/nodes",
+            "/content",
+            "/dns",
+            "/events",
+            "/events/alerts",
+            "/first",
+            "/account",
+            "/settings/",
+        ):
+            page.goto(fresh.url + path)
+            assert left_on(page, allowed) == [], path
+        page.goto(fresh.url + "/")
+        expect(page.locator(".steps")).to_contain_text("一个就绪的节点")
+        page.context.close()
+
+
+def test_badges_are_chinese_where_they_are_asked_for_so(running: Service) -> None:
+    asked = {"Accept-Language": "zh-CN"}
+    for name, text in (("ok-1", "已同步"), ("gone-2", "失效"), ("ill-3", "不健康"), ("www", "条应答")):
+        drawn = running.client.get(f"/v1/badge/{name}.svg", headers=asked)
+        assert text in drawn.text
+        assert "zh" in drawn.headers.get("Content-Language", "zh")
 
 
 def test_plots_and_what_polling_brings_are_chinese(page: Page, running: Service, allowed: Allowed) -> None:

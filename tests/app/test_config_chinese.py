@@ -72,6 +72,7 @@ def variants(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for section, value in document.items():
         for wrong in WRONG:
             yield {**document, section: with_leaves(value, wrong)}
+        for wrong in (None, "soon", [], {"x": 1}):
             for key in value if isinstance(value, dict) else ():
                 yield {**document, section: {**value, key: wrong}}
             if isinstance(value, list):
