@@ -25,6 +25,7 @@ from app.access.errors import AccessError
 from app.access.visitor import Role, Scope
 from app.config import ConfigError
 from app.config.writer import EditError
+from app.naming import unknown
 from app.operations import Refused
 from app.web import forms
 from app.web.access import door, needs, visitor
@@ -264,6 +265,14 @@ def tokens_page(error: str | None = None, made: tuple[str, str] | None = None, s
     )
 
 
+def known_node(name: str | None) -> str | None:
+    """The node a token is for; None for none. Raises AccessError for one that is not there."""
+    known = [node["name"] for node in operations().status()["nodes"]]
+    if name and name not in known:
+        raise AccessError(unknown("node", name, known))
+    return name or None
+
+
 @blueprint.post("/tokens/<action>")
 @needs("administer")
 def tokens(action: str) -> Response:
@@ -271,7 +280,7 @@ def tokens(action: str) -> Response:
     f = request.form
     try:
         if action == "add":
-            made = door().store.add_token(f.get("name", ""), f.getlist("scopes"), f.get("node") or None)
+            made = door().store.add_token(f.get("name", ""), f.getlist("scopes"), known_node(f.get("node")))
             door().forget()
             return tokens_page(made=(f.get("name", ""), made))
         if action == "revoke":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -278,6 +279,127 @@ def test_odd_requests_are_refused_and_break_nothing(kept: Service) -> None:
     assert "error" in big.json
 
 
+PATHS = (
+    "/api/v1/nodes/a/drain",
+    "/nodes/actions",
+    "/settings/users/add",
+    "/dns/freeze",
+    "/content/accept",
+    "/login",
+)
+ELSEWHERE = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://localhost:8080"},
+)
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=str)
+def test_a_page_of_another_site_gets_nothing_done_with_the_visitors_session(
+    kept: Service, elsewhere: dict[str, str]
+) -> None:
+    """Neither with the form's token, should it ever leak, nor at the door."""
+    client = log_in(kept, "administrator")
+    token = token_of(client, "/")
+    for path in PATHS:
+        answer = client.post(
+            path, data={"csrf_token": token, "names": "a", "action": "drain"}, headers=elsewhere
+        )
+        assert answer.status_code == 403, path
+    assert not kept.supervisor.engine.field.nodes["a"].drained
+
+
+def test_a_session_ends_by_itself_after_a_week_of_rest_and_after_a_month(
+    kept: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, now = kept.app.extensions["lockstep.door"], time.time()
+
+    def answered(client: FlaskClient, days: float) -> int:
+        monkeypatch.setattr(door.store, "_clock", lambda: now + days * 86_400)
+        door.forget()
+        return client.get("/", headers={"Accept": "text/html"}).status_code
+
+    resting, busy = log_in(kept, "viewer"), log_in(kept, "viewer")
+    assert answered(resting, 7.1) == 302
+    assert [answered(busy, days) for days in (6, 12, 18, 24, 29.9, 30.1)] == [200] * 5 + [302]
+    monkeypatch.undo()
+    door.forget()
+
+
+def test_a_session_that_is_anothers_or_made_up_is_worth_nothing(kept: Service) -> None:
+    victim, thief = log_in(kept, "administrator"), log_in(kept, "viewer")
+    token = token_of(thief, "/")
+    (owner,) = {s["id"] for s in store(kept).sessions() if s["user"] == "administrator"} - ended(kept, victim)
+    assert thief.post(f"/account/sessions/{owner}/end", data={"csrf_token": token}).status_code == 404
+    assert victim.get("/settings/users").status_code == 200
+    forged = kept.client
+    key = kept.app.secret_key
+    try:
+        kept.app.secret_key = b"another installation's key, of 32"
+        with forged.session_transaction() as cookie:  # signed, but by somebody else
+            cookie["_user_id"] = "made up"
+    finally:
+        kept.app.secret_key = key
+    assert forged.get("/", headers={"Accept": "text/html"}).status_code == 302
+    with forged.session_transaction() as cookie:  # signed by us, for a session that never was
+        cookie["_user_id"] = "made up"
+    assert forged.get("/", headers={"Accept": "text/html"}).status_code == 302
+
+
+def ended(kept: Service, client: FlaskClient) -> set[int]:
+    """Every session of the administrator's but this browser's, ended."""
+    with client.session_transaction() as cookie:
+        own = store(kept).visitor_of_session(cookie["_user_id"]).session
+    others = {s["id"] for s in store(kept).sessions() if s["user"] == "administrator" and s["id"] != own}
+    for number in others:
+        store(kept).end_session(number)
+    return others
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/api/v1/nodes/..%2f..%2fetc%2fpasswd",
+            "/api/v1/nodes/a%00",
+            "/nodes/../../etc/passwd",
+            "/nodes/%2e%2e",
+        ),
+        *(
+            "/static/../config.yml",
+            "/static/%2e%2e%2fconfig.yml",
+            "/static/..%5cconfig.yml",
+            "/static//etc/passwd",
+        ),
+        *(
+            "/v1/badge/..%2f..%2fconfig.svg",
+            "/nodes/a/plot/..%2flag.json",
+            "/%2e%2e/config.yml",
+            "/static/vendor/",
+        ),
+    ],
+)
+def test_no_path_leads_out(kept: Service, path: str) -> None:
+    token = bearer(store(kept).add_token(f"path{abs(hash(path))}", ["operate"]))
+    answer = kept.client.get(path, headers=token)
+    assert answer.status_code in (308, 400, 404), (path, answer.status_code)
+    assert "data_dir" not in answer.text
+    assert "root:" not in answer.text
+
+
+def test_a_name_cannot_write_into_headers_or_logs(kept: Service) -> None:
+    client = kept.client
+    form = {"name": "eve\r\nSet-Cookie: x=1\x1b[31m", "password": "x", "csrf_token": token_of(client)}
+    answer = client.post("/login", data=form)
+    assert answer.status_code == 401
+    assert not any("x=1" in value for value in answer.headers.getlist("Set-Cookie"))
+    reader = bearer(store(kept).add_token("log-reader", ["read"]))
+    rows = kept.client.get("/api/v1/events?kind=access&limit=1", headers=reader).json["events"]
+    assert all("\n" not in row["message"] and "\x1b" not in row["message"] for row in rows)
+
+
 # ── the first administrator ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -315,6 +437,10 @@ def test_people_and_tokens_by_command(lockstep: Service) -> None:  # noqa: F811
     assert runner.invoke(args=["user", "passwd", "anna"], input="another long one\n").exit_code == 0
 
     assert runner.invoke(args=["token", "add", "r", "--scope", "report"]).exit_code == 2
+    for node, nearest in (("aa", "a"), ("nobody", "")):
+        refused = runner.invoke(args=["token", "add", "r", "--scope", "report", "--node", node])
+        assert (refused.exit_code, node in refused.stderr, nearest in refused.stderr) == (2, True, True)
+    assert json.loads(runner.invoke(args=["token", "list", "--json"]).stdout) == {"tokens": []}
     made = runner.invoke(args=["token", "add", "ci", "--scope", "read", "--scope", "operate", "--json"])
     token = json.loads(made.stdout)
     assert token["scopes"] == ["operate", "read"]
@@ -323,6 +449,15 @@ def test_people_and_tokens_by_command(lockstep: Service) -> None:  # noqa: F811
     assert token["token"] not in runner.invoke(args=["token", "list"]).output
     assert runner.invoke(args=["token", "revoke", "ci"]).exit_code == 0
     assert runner.invoke(args=["token", "revoke", "ci"]).exit_code == 2
+
+
+def test_a_token_for_a_node_that_is_not_there_is_refused_on_the_page_too(lockstep: Service) -> None:  # noqa: F811
+    lockstep.with_administrator()
+    client = lockstep.logged_in()
+    form = {"name": "r", "scopes": "report", "node": "aa", "csrf_token": token_of(client, "/")}
+    answer = client.post("/settings/tokens/add", data=form)
+    assert (answer.status_code, "did you mean" in answer.text) == (400, True), answer.text
+    assert "lks_" not in answer.text
 
 
 def test_secrets_are_kept_as_hashes_only(lockstep: Service) -> None:  # noqa: F811
