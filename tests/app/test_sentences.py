@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import ast
 import re
+import time
 from pathlib import Path
 
 import pytest
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.sentences import FRAGMENT, KEPT, Sentences, fill, is_kept, sentences
 from tools.sentences import PLACE, of_source, templates
@@ -146,7 +149,65 @@ def test_braces_of_a_name_do_no_harm() -> None:
 
 
 def test_a_long_foreign_text_costs_little() -> None:
-    assert sentences("zh").of("x, y; z: " * 400)
+    began = time.process_time()
+    for text in (
+        "x, y; z: " * 400,
+        "a: " * 16,
+        "node a is in dead: " * 12,
+        "(" * 3000,
+        "x (y) " * 16,
+        "{" * 50,
+    ):
+        assert sentences("zh").of(text)
+    assert time.process_time() - began < 10
+
+
+PIECES = st.sampled_from(
+    [
+        "node ",
+        "a",
+        " is in ",
+        "dead",
+        ": ",
+        "; ",
+        ", ",
+        " → ",
+        " (",
+        ")",
+        "failed",
+        " and 3 more",
+        "{x}",
+        "new node",
+        "é",
+        "\n",
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=120), st.lists(PIECES, max_size=20).map("".join)))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_read_and_no_digit_of_it_is_lost(text: str) -> None:
+    said = sentences("zh").of(text)
+    assert sorted(re.findall("[0-9]", said)) == sorted(re.findall("[0-9]", text))
+    assert sentences("en").of(text) == text
+
+
+NAME = st.text("abcxyz-_.0123456789", min_size=1, max_size=12).filter(lambda name: not name.isalpha())
+
+
+@given(NAME, NAME, st.integers(0, 10**6))
+@settings(max_examples=100, deadline=None)
+def test_names_and_numbers_come_through(node: str, path: str, number: int) -> None:
+    for sentence in (
+        f"node {node} is in dead: could not take {path} and {number} more: new node",
+        f"{number} paths differ from the source: {path}; node {node} is drained",
+        f"out of step: lacks {path}, which {node} has had for {number} s",
+    ):
+        said = sentences("zh").of(sentence)
+        assert said != sentence
+        assert node in said
+        assert path in said
+        assert str(number) in said
 
 
 # ── finding them ─────────────────────────────────────────────────────────────────────────────────────────
