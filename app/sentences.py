@@ -115,7 +115,7 @@ class Sentences:
         for number, template in enumerate(self._templates):
             rarest = min(template.words, key=lambda word: (common[word], word), default="")
             self._by_word.setdefault(rarest, []).append(number)
-        self._read = lru_cache(16_384)(self._best)  # the same few sentences stand on every page
+        self._read = lru_cache(32_768)(self._best)  # the same few sentences stand on every page
 
     def of(self, sentence: str) -> str:
         """The sentence in this language, as far as it is known."""
