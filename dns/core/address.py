@@ -17,6 +17,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 FAMILIES = frozenset({4, 6})
@@ -99,6 +100,7 @@ def canonicals(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({canonical(text) for text in texts}, key=order))
 
 
+@lru_cache(maxsize=8192)  # every page and every pass sorts the addresses of all nodes
 def order(address: str) -> tuple[int, int]:
     """A sort key: IPv4 before IPv6, then by number."""
     parsed = ipaddress.ip_address(address)
