@@ -7,9 +7,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from app.web.metrics import COUNTERS
 from tests.served import Service, service
 from tests.stand import wait_until
 
@@ -145,3 +148,83 @@ def test_a_token_guards_the_metrics(tmp_path: Path) -> None:
         assert own.client.get("/metrics").status_code == 401
         assert own.client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert "s3cret" not in scrape(own, Authorization="Bearer s3cret")
+
+
+# ── rules and panels ─────────────────────────────────────────────────────────────────────────────────────
+
+BOARD = ROOT / "deploy" / "grafana" / "lockstep.json"
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$node": ".*", "$service": ".*", "$job": "lockstep"}
+ADDED = {"job", "instance", "le", "alertname", "severity"}
+"""Labels that Prometheus or the rules add."""
+SELECTOR = re.compile(r"\b((?:lockstep|flask|process)_\w+)\{([^}]*)\}")
+GROUPING = re.compile(r"\b(?:by|without|on|ignoring) ?\(([^)]*)\)")
+
+
+def panel_queries() -> list[str]:
+    """What the board asks, with its variables filled in."""
+    found = [t["expr"] for p in json.loads(BOARD.read_text())["panels"] for t in p.get("targets", ())]
+    for name, value in VARIABLES.items():
+        found = [query.replace(name, value) for query in found]
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    document = YAML(typ="safe").load(RULES.read_text())
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def labels_of(text: str) -> dict[str, set[str]]:
+    """The labels of each exported name; those of ours from their definitions, for there need be no sample."""
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(\w+)(?:\{([^}]*)\})? ", text, re.MULTILINE):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    for name, (_, labels) in COUNTERS.items():
+        found.setdefault(f"lockstep_{name}_total", set()).update(labels)
+    return found
+
+
+def test_promtool_reads_every_query_of_the_board(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool here; install prometheus to try the queries")
+    queries = panel_queries()
+    assert len(queries) > 20
+    assert not [query for query in queries if "$" in query], "a variable that is not filled in"
+    made = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "panels.yml"
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": made}]}))  # JSON is YAML
+    run = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_rules_and_panels_ask_for_labels_that_there_are(running: Service) -> None:
+    known = labels_of(scrape(running))
+    everything = set().union(*known.values()) | ADDED
+    for query in (*panel_queries(), *(rule["expr"] for rule in rules())):
+        for name, matchers in SELECTOR.findall(query):
+            asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))
+            assert asked <= known[name] | ADDED, (query, asked - known[name])
+        for grouping in GROUPING.findall(query):
+            names = {name.strip() for name in grouping.split(",")} - {""}
+            assert names <= everything, query
+
+
+def test_the_board_s_variables_list_what_is_exported(running: Service) -> None:
+    known = labels_of(scrape(running))
+    asked = re.findall(
+        r"label_values\((\w+), (\w+)\)", json.dumps(json.loads(BOARD.read_text())["templating"])
+    )
+    assert asked
+    assert all(label in known[metric] for metric, label in asked)
+
+
+def test_what_a_rule_says_names_labels_that_its_query_yields(running: Service) -> None:
+    known = labels_of(scrape(running))
+    for rule in rules():
+        said = " ".join(rule.get("annotations", {}).values())
+        named = set(re.findall(r"\$labels\.(\w+)", said))
+        metrics = QUERIES.findall(rule["expr"])
+        yielded = set().union(*(known.get(metric, set()) for metric in metrics)) | {"job", "instance"}
+        assert named <= yielded, (rule["alert"], named - yielded)
+        assert rule["annotations"]["summary"]
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
