@@ -108,23 +108,33 @@ def check(engine: Engine, names: Sequence[str]) -> list[str]:
         for name, observation in observed.items():
             nodes[name].observed = observation
         return wanted
-    before = _observations(engine, wanted)
-    engine.check(wanted)
+    waiting = _observations_wanted(engine, wanted)
     deadline = time.monotonic() + CHECK_SECONDS
-    while time.monotonic() < deadline:
-        now = _observations(engine, wanted)
-        if all(now.get(name) != before.get(name) for name in wanted):
-            break
+    while waiting and time.monotonic() < deadline:
+        waiting = _look_anew(engine, waiting)
         time.sleep(CHECK_POLL_SECONDS)
     return wanted
 
 
-def _observations(engine: Engine, names: Sequence[str]) -> dict[str, int | None]:
-    """How often each has been observed; None for one that was let go meanwhile."""
+def _observations_wanted(engine: Engine, names: Sequence[str]) -> dict[str, int]:
+    """How often each will have been observed when an observation has ended that begins after now."""
 
-    def look() -> dict[str, int | None]:
-        nodes = engine.field.nodes
-        return {name: nodes[name].observations if name in nodes else None for name in names}
+    def look() -> dict[str, int]:
+        nodes = [engine.field.nodes[name] for name in names if name in engine.field.nodes]
+        return {node.name: node.observations + (2 if node.observing else 1) for node in nodes}
+
+    return engine.call(look)
+
+
+def _look_anew(engine: Engine, waiting: dict[str, int]) -> dict[str, int]:
+    """Those that have not been observed often enough yet; who is not being asked just now is asked."""
+
+    def look() -> dict[str, int]:
+        nodes = [engine.field.nodes[name] for name in waiting if name in engine.field.nodes]
+        left = {node.name: waiting[node.name] for node in nodes if node.observations < waiting[node.name]}
+        for name in left:
+            engine.course.observe(engine.field.nodes[name])
+        return left
 
     return engine.call(look)
 

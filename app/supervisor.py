@@ -414,7 +414,7 @@ class Supervisor:
             "status": lambda a, say: do.status(),
             "dustbin": lambda a, say: do.dustbin(a.get("node")),
             "held": lambda a, say: do.held_deletions(),
-            "check": lambda a, say: {"checked": once.check(self.engine, list(a["names"]))},
+            "check": lambda a, say: self._check_nodes(list(a["names"])),
             "resync": lambda a, say: do.resync(a["names"], bool(a.get("accept_deletions"))),
             "drain": lambda a, say: do.drain(a["name"], bool(a["drained"])),
             "retry": lambda a, say: do.retry(a.get("ids")),
@@ -445,6 +445,11 @@ class Supervisor:
             return self.reload()
         except Exception as error:
             raise Refused("configuration", str(error)) from error
+
+    def _check_nodes(self, names: list[str]) -> Any:
+        checked = once.check(self.engine, names)
+        self.operations.forget_status()  # else whoever asks next is told what was before
+        return {"checked": checked}
 
     def sync_once(self, a: Mapping[str, Any], say: Callable[[Any], None]) -> Any:
         """`flask sync-once`, inside a running service or a one-off one."""
