@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from app.address_book import AddressBook
+from app.aftermath import Aftermath
 from app.config.schema.nodes import NodeConfig
 from app.holddowns import HoldDowns
 from app.noderail import NodeRail
@@ -18,6 +19,7 @@ from sync.node import Node
 
 UNKNOWN = Fitness(None, "is not known yet")
 GONE = "is gone from the configuration with over half of the others"
+ANEW = "is looked at anew, since the supervisor was cut off while it did not answer"
 ARRIVING = "is being resynced after the start, and not proven yet"
 
 
@@ -26,6 +28,7 @@ class Knowledge:
 
     def __init__(self, engine: Engine, book: AddressBook, holddowns: HoldDowns, rail: NodeRail) -> None:
         self._engine, self._book, self._holddowns, self._rail = engine, book, holddowns, rail
+        self.aftermath = Aftermath()
         self._lock = threading.Lock()  # owns what follows
         self._lines: Mapping[str, tuple[str, ...]] = {}
         self._arriving: set[str] = set()  # nodes whose first resync since the start has not ended yet
@@ -60,6 +63,7 @@ class Knowledge:
 
     def flipped(self, flip: Flip) -> bool:
         """Whether a node left its first recovery since the start: it is known from then on."""
+        self.aftermath.flipped(flip)
         with self._lock:
             if flip.node not in self._arriving:
                 return False
@@ -111,11 +115,16 @@ class Knowledge:
         return found
 
     def _judged(self, name: str, fitness: Fitness) -> Fitness:
-        """The first resync after a start is no evidence against a node: it did not leave anything (promise 3)."""
-        if fitness.fit is False and name in self._arriving:
-            node = self._engine.field.nodes.get(name)
-            if node is not None and node.state is State.RECOVERY:
-                return Fitness(None, ARRIVING)
+        """The first resync after a start is no evidence against a node: it did not leave anything (promise 3). Nor is
+        what was seen while the supervisor was cut off.
+        """
+        if fitness.fit is not False:
+            return fitness
+        node = self._engine.field.nodes.get(name)
+        if node is not None and name in self._arriving and node.state is State.RECOVERY:
+            return Fitness(None, ARRIVING)
+        if node is not None and self.aftermath.spares(name, node.state):
+            return Fitness(None, ANEW)
         return fitness
 
     def _held_down(self, node: str, address: Address, first_seconds: float) -> Address:

@@ -296,7 +296,8 @@ class Reconciler(Listener):
         dns = self._config.dns
         start = self._started_at + dns.startup_hold_seconds - self._clock()
         returns = self._holddowns.next_return_seconds(dns.hold_down_seconds)
-        return [seconds for seconds in (start, returns) if seconds is not None and seconds > 0]
+        looked = self._knowledge.aftermath.ends_in_seconds
+        return [seconds for seconds in (start, returns, looked) if seconds is not None and seconds > 0]
 
     def is_starting(self) -> bool:
         """Whether some nodes have not been judged since the start, and the start's hold is not over."""
@@ -348,7 +349,16 @@ class Reconciler(Listener):
     def _tell_cut_off(self, sentence: str, cut_off: bool) -> None:
         self._emit(sentence, "error" if cut_off else "info", kind="cut_off")
         if not cut_off:
+            if self._cutoff.since is None:  # somebody answers; else the evidence stands
+                self._knowledge.aftermath.begin(self.published_nodes(), self._second_look_seconds())
             self.wake()
+
+    def _second_look_seconds(self) -> float:
+        """As long as a node that lives may take to be seen alive, after everything that was asked in vain."""
+        health = self._config.health
+        probes = max(probe.timeout * probe.attempts for probe in health.probes)
+        sleep = health.sleep_times
+        return float((health.unhealth_tries + 1) * (sleep.unhealth + probes) + 2 * (sleep.dead + probes))
 
     def _tell_rail(self, sentence: str, missing: bool) -> None:
         self._emit(sentence, "error" if missing else "info", kind="inventory", about="nodes gone at once")
