@@ -110,6 +110,19 @@ def test_an_alert_is_silenced_where_it_stands_and_the_silence_ended(page: Page, 
     assert running.json("/api/v1/alerts")["silences"] == []
 
 
+def test_on_a_phone_a_menu_opens_where_one_sees_it(browser: Browser, running: Service) -> None:
+    page, watch = opened(browser, running, viewport={"width": 380, "height": 800})
+    for path, summary in (("/events/alerts", "#alerts summary"), ("/settings/users", "main td summary")):
+        page.goto(running.url + path)
+        page.locator(summary).first.click()
+        box = page.locator("main details[open] .menu-in").bounding_box()
+        assert box is not None
+        assert box["x"] >= 0, path
+        assert box["x"] + box["width"] <= 380, path
+    page.context.close()
+    assert watch.wrong == []
+
+
 def test_a_silence_is_begun_with_the_form(page: Page, running: Service) -> None:
     page.goto(running.url + "/events/alerts")
     page.select_option("#condition", "dns")
