@@ -24,13 +24,13 @@ from sync.core.scope import Scope
 from sync.scan import scan
 from tests.servers_rsync import Daemon, daemons  # noqa: F401
 from tests.stand import sql_store, wait_until
-from tests.storm_trouble import STOP_SECONDS, Trouble, chroot, stable_tree
+from tests.storm_trouble import BUSY_SECONDS, STOP_SECONDS, Trouble, chroot, stable_tree
 from tests.trees import write
 
 SEED = int(os.environ.get("STORM_SEED", "1"))
 SECONDS = float(os.environ.get("STORM_SECONDS", "8"))
 NODES = ("a", "b", "c")
-SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 90.0 + SECONDS / 4  # the longer it rages, the more there is to bring in line
 
 
 @dataclass
@@ -137,7 +137,7 @@ def test_whatever_happens_in_a_storm_all_nodes_end_up_alike(storm: Storm) -> Non
         storm.start()
     try:
         wait_until(storm.is_settled, SETTLE_SECONDS, "calm after the storm")
-        assert storm.stop_service() < STOP_SECONDS
+        assert storm.stop_service() < STOP_SECONDS + BUSY_SECONDS
     except AssertionError as error:
         pytest.fail(f"{error}\n{storm.story()}")
     wrong, untold = manifest_differences(storm.folder, storm.root)
@@ -145,7 +145,7 @@ def test_whatever_happens_in_a_storm_all_nodes_end_up_alike(storm: Storm) -> Non
     if untold:
         storm.start()
         wait_until(storm.is_settled, SETTLE_SECONDS, "calm after another start", storm.story)
-        assert storm.stop_service() < STOP_SECONDS
+        assert storm.stop_service() < STOP_SECONDS + BUSY_SECONDS
         wrong, untold = manifest_differences(storm.folder, storm.root)
         assert not wrong + untold, "\n".join([storm.story(), "the manifest:", *wrong[:20], *untold[:20]])
 
