@@ -420,7 +420,7 @@ class Reconciler(Listener):
         return why_unpublished(node.name, desired) or "no service asks for it"
 
     def status(self) -> Json:
-        """ "frozen" and "services" for the status view."""
+        """ "frozen", "nodes_gone" and "services" for the status view."""
         with self._lock:
             threads, broken = dict(self._threads), dict(self._broken)
         services = []
@@ -440,6 +440,7 @@ class Reconciler(Listener):
         frozen = self.frozen_by_person()
         return {
             "frozen": f"frozen by a person: {frozen}" if frozen else self._cutoff.reason or None,
+            "nodes_gone": self._rail.sentence or None,
             "services": services,
         }
 

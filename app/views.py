@@ -121,7 +121,7 @@ def work_view(engine: Engine, node: Node) -> Json | None:
 
 
 def status_view(engine: Engine, published: Mapping[str, Published], dns: Json) -> Json:
-    """`GET /api/v1/status`. ``dns`` brings "frozen" and "services"."""
+    """`GET /api/v1/status`. ``dns`` brings "frozen", "nodes_gone" and "services"."""
     source, surveyor = engine.source, engine.surveyor
     trouble = engine.store.trouble()
     return {
@@ -129,6 +129,7 @@ def status_view(engine: Engine, published: Mapping[str, Published], dns: Json) -
         "started_at": engine.started_at,
         "head": engine.field.tail.head,
         "frozen": dns.get("frozen"),
+        "nodes_gone": dns.get("nodes_gone"),
         "publish": {
             "root": text_of(engine.settings.survey.root),
             "files": surveyor.files,

@@ -68,7 +68,7 @@ def _show(facts: dict[str, Any]) -> None:
         f"{ready} of {len(nodes)} ready · {in_sync} in sync · {published} published · "
         f"{publish['files']} paths, head {facts['head']}"
     )
-    for trouble in (publish["error"], facts["database"]["error"], facts["frozen"]):
+    for trouble in (publish["error"], facts["database"]["error"], facts["frozen"], facts.get("nodes_gone")):
         if trouble:
             click.secho(f"! {trouble}", fg="red")
     columns = ("NODE", "STATE", "SINCE", "IN SYNC", "LAG", "DUSTBIN", "PUBLISHED", "WHY")

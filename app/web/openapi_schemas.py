@@ -98,6 +98,7 @@ SCHEMAS: dict[str, Schema] = {
             "started_at": NUMBER,
             "head": WHOLE,
             "frozen": nullable("string"),
+            "nodes_gone": nullable("string"),
             "publish": ref("Publish"),
             "nodes": listed(ref("Node")),
             "services": listed(ref("Service")),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.status import _show
 from tests.dns_stand import DnsStand, Visitor, bind_provider, dns_stand, until
 from tests.servers_bind import Bind, bind_server
 
@@ -92,3 +93,18 @@ def test_evidence_still_counts_against_a_node_that_came_back(stand: DnsStand, bi
     dead, alive = stand.address("c"), stand.address("b")
     until(lambda: dead not in bind.ask("www.rail.test", "A", "unicom"), "c is dead, which is known now")
     assert alive in bind.ask("www.rail.test", "A", "telecom")
+
+
+def test_flask_status_says_which_nodes_are_gone_and_what_to_type(
+    stand: DnsStand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stand.supervisor.operations.status()["nodes_gone"] is None
+    del stand.nodes["b"], stand.nodes["c"]
+    stand.reload()
+    until(lambda: stand.supervisor.operations.status()["nodes_gone"], "the list is not believed")
+    _show(stand.supervisor.operations.status())
+    said = capsys.readouterr().out
+    assert "2 of 3 nodes are gone at once (b, c)" in said
+    assert "flask dns apply --yes" in said
+    stand.supervisor.operations.dns_apply(confirmed=True)
+    until(lambda: stand.supervisor.operations.status()["nodes_gone"] is None, "a person agreed")
