@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask, request, session
-from flask_babel import Babel, get_locale
+from typing import Any
+
+from flask import Flask, g, has_request_context, request, session
+from flask_babel import Babel, get_locale, get_translations
 
 from app.installation import Installation
 
@@ -22,7 +24,21 @@ def chosen(app: Flask) -> str:
     return request.accept_languages.best_match(LANGUAGES, default="en") or "en"
 
 
+def translations() -> Any:
+    """The catalogue of this request, looked up once: a page with 300 nodes asks for thousands of texts."""
+    if not has_request_context():
+        return get_translations()
+    if "translations" not in g:
+        g.translations = get_translations()
+    return g.translations
+
+
 def register(app: Flask) -> None:
     """Sets up the translations in app/translations."""
     Babel(app, locale_selector=lambda: chosen(app), default_translation_directories="translations")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # of jinja2's i18n extension
+        lambda text: translations().ugettext(text),
+        lambda one, more, count: translations().ungettext(one, more, count),
+        newstyle=True,
+    )
     app.context_processor(lambda: {"language": str(get_locale() or "en")})
