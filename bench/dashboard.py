@@ -66,15 +66,17 @@ def _writing(root: Path) -> Iterator[None]:
 def _overview(service: Service, cookie: str, rounds: int) -> Figure:
     """Each page is opened anew: nothing that was rendered before is of use."""
     browser = Browser(service.port, cookie)
-    taken, size = [], 0
+    taken, light, size = [], [], 0
+    idle = _cores(service, 10)
+    before, started = service.cpu_seconds(children=False), time.perf_counter()
     for _ in range(20 * rounds):
-        began = time.perf_counter()
-        status, text, _ = browser.get("/", Accept="text/html")
-        taken.append(time.perf_counter() - began)
-        size = len(text)
-        if status != 200:
-            raise RuntimeError(f"the Overview answers {status}")
+        seconds, size = _asked(browser, "/")
+        taken.append(seconds)
         time.sleep(PAUSE_SECONDS)
+    worked = service.cpu_seconds(children=False) - before - idle * (time.perf_counter() - started)
+    for _ in range(20):
+        light.append(_asked(browser, "/healthz")[0])
+        time.sleep(0.05)
     browser.close()
     taken.sort()
     return Figure(
@@ -84,8 +86,22 @@ def _overview(service: Service, cookie: str, rounds: int) -> Figure:
         OVERVIEW_SECONDS,
         1.0,
         f"median of {len(taken)} over loopback, from asking to the last byte, against {OVERVIEW_SECONDS * 1000:.0f} ms",
-        notes=(f"{taken[0] * 1000:.0f} to {taken[-1] * 1000:.0f} ms, {size / 1000:.0f} KB", _ground()),
+        notes=(
+            f"{taken[0] * 1000:.0f} to {taken[-1] * 1000:.0f} ms, {size / 1000:.0f} KB; of processor time "
+            f"{max(worked, 0.0) / len(taken) * 1000:.0f} ms each; "
+            f"/healthz at the same time: {median(light) * 1000:.0f} ms",
+            _ground(),
+        ),
     )
+
+
+def _asked(browser: Browser, path: str) -> tuple[float, int]:
+    """The seconds one answer took, and its size. Raises RuntimeError for anything but 200."""
+    began = time.perf_counter()
+    status, text, _ = browser.get(path, Accept="text/html")
+    if status != 200:
+        raise RuntimeError(f"{path} answers {status}")
+    return time.perf_counter() - began, len(text)
 
 
 def _tabs(service: Service, cookies: list[str], rounds: int, seconds: float) -> Figure:
