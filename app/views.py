@@ -110,7 +110,7 @@ def work_view(engine: Engine, node: Node) -> Json | None:
     return {
         "form": work.form.value,
         "seconds": round(engine.mono() - work.began, 1),
-        "paths": work.total,
+        "paths": work.total or (len(work.batch.seqs) if work.batch is not None else 0),
         "counting": counting,
         "bytes": progress.bytes if progress else None,
         "percent": progress.percent if progress else None,

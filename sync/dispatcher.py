@@ -146,7 +146,9 @@ class Dispatcher:
             "events",
             Form.FILES,
             "send",
-            lambda control: jobs.send_promised(tools, destination, promise, paths, control),
+            lambda control: jobs.send_promised(
+                tools, destination, promise, paths, replace(control, progress=noting(node))
+            ),
             batch=promise,
         )
 

@@ -13,7 +13,7 @@ from sync.core.model import Destination, Form, Kind, Outcome
 from sync.core.result import RunResult
 
 LOOKED_AT_ONCE = 2000
-SHOWN_BYTES = 8 << 20
+SHOWN_BYTES = 1 << 20
 """What is less is over before anybody looks, and rsync says how far it is after every file."""
 SPLITS = frozenset({Outcome.PARTIAL, Outcome.NO_SPACE})
 
