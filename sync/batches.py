@@ -83,15 +83,21 @@ class Batch:
     ``through`` is the seq that a node's cursor has when it has the batch; None for what goes out of turn.
     """
 
-    def __init__(self, changes: Iterable[Change], through: int | None) -> None:
-        self.through = through
-        changes = list(changes)
-        self.seqs = {change.path: change.seq for change in changes}
-        self._gone: Mapping[bytes, bool] | None = {c.path: c.stat.kind is Kind.GONE for c in changes}
+    def __init__(self, changes: Iterable[Change], through: int | None, after: int = 0) -> None:
+        """``after``: the cursor of the nodes that get it. What was born later is new to them as a whole."""
+        self._gone: Mapping[bytes, bool] | None = None
+        self._take(changes, through, after)
         self._lock = threading.Lock()
         self._listed: Listed | None = None
         self._steps: Steps | None = None
         self._kept: threading.Event | None = None
+
+    def _take(self, changes: Iterable[Change], through: int | None, after: int) -> None:
+        changes = list(changes)
+        self.seqs = {change.path: change.seq for change in changes}
+        self._gone = {c.path: c.stat.kind is Kind.GONE for c in changes}
+        self._fresh = frozenset(c.path for c in changes if after and c.born > after)
+        self.through = through
 
     @classmethod
     def of_entries(cls, entries: Iterable[Binned]) -> Batch:
@@ -108,13 +114,10 @@ class Batch:
         batch._kept = threading.Event()
         return batch
 
-    def keep(self, changes: Iterable[Change], through: int | None) -> None:
+    def keep(self, changes: Iterable[Change], through: int | None, after: int = 0) -> None:
         """Says what was promised; nothing at all if nothing came of it. Once, from the thread that promised."""
         assert self._kept is not None  # noqa: S101 - only promised ones are kept
-        changes = list(changes)
-        self.seqs = {change.path: change.seq for change in changes}
-        self._gone = {c.path: c.stat.kind is Kind.GONE for c in changes}
-        self.through = through
+        self._take(changes, through, after)
         self._kept.set()
 
     def is_known(self, stop: Cancel) -> bool:
@@ -145,7 +148,7 @@ class Batch:
             if self._steps is None:
                 gone = self._gone if self._gone is not None else self._read(tools)
                 self._listed = resolve(gone, tools.look, tools.scope.carries)
-                self._steps = planned(self._listed, tools)
+                self._steps = planned(self._listed, tools, fresh=self._fresh)
             return self._steps
 
     def _read(self, tools: Tools) -> dict[bytes, bool]:
@@ -161,13 +164,14 @@ class Batch:
         return planned(self._listed, tools, trees_above=float("inf"))
 
 
-def planned(listed: Listed, tools: Tools, **limits: float) -> Steps:
+def planned(listed: Listed, tools: Tools, fresh: Collection[bytes] = (), **limits: float) -> Steps:
     """The steps for what is listed, with the tools' settings."""
     return plan(
         listed,
         large_bytes=tools.large_bytes,
         delete=tools.scope.delete,
         count_below=tools.count_below,
+        fresh=fresh,
         **limits,
     )
 

@@ -159,7 +159,7 @@ class Dispatcher:
         before, until, promise = self._promise
         head, mono = self.field.tail.head, self.field.mono()
         if head > before and self._may_give():
-            promise.keep(self.field.tail.after(before), head)
+            promise.keep(self.field.tail.after(before), head, before)
             self._remember(before, head, before, promise)
         elif head > before or mono >= until:
             promise.keep((), None)
@@ -243,7 +243,7 @@ class Dispatcher:
         rows: tuple[Change, ...] = self.field.tail.after(cursor)
         if sent > cursor:
             rows = tuple(row for row in rows if row.seq > sent or row.stat.kind is Kind.GONE)
-        batch = Batch(rows, head)
+        batch = Batch(rows, head, cursor)
         self._remember(cursor, head, sent, batch)
         return batch
 

@@ -314,7 +314,7 @@ class Engine(Commands):
                 message.carry_out()
 
     def _on_settled(self, settled: Settled) -> None:
-        rows = self.field.append(settled.changes)
+        rows = self.field.append(settled.changes, settled.new)
         self._save_meta(behind=(SaveChanges(rows),))
         if len(self.field.tail) > 1000:
             self.field.trim_tail()

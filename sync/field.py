@@ -126,9 +126,11 @@ class Field:
 
     # ── the journal ──────────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, changes: Iterable[tuple[bytes, Stat]]) -> list[Change]:
-        """Gives each path the next seq."""
-        rows = [self.tail.append(path, stat) for path, stat in changes]
+    def append(
+        self, changes: Iterable[tuple[bytes, Stat]], new: frozenset[bytes] = frozenset()
+    ) -> list[Change]:
+        """Gives each path the next seq; ``new`` are those that were never there before."""
+        rows = [self.tail.append(path, stat, new=path in new) for path, stat in changes]
         if rows:
             self._seq_times.append((self.tail.head, self.mono()))
         return rows

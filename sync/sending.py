@@ -23,6 +23,12 @@ def send(tools: Tools, destination: Destination, batch: Batch, control: Control)
     report = Report()
     steps = batch.steps(tools)
     report.vanished += steps.vanished
+    if steps.fresh and not send_list(
+        tools, destination, Form.SUBTREES, steps.fresh, steps, report, control, fresh=True
+    ):
+        if report.stopped:
+            return report
+        steps = batch.flat_steps(tools)
     if steps.trees and not send_list(tools, destination, Form.SUBTREES, steps.trees, steps, report, control):
         if report.stopped:
             return report
@@ -124,9 +130,10 @@ def send_list(
     control: Control,
     *,
     large: bool = False,
+    fresh: bool = False,
 ) -> bool:
     """Sends one list. False when trees failed in part (then their paths must be sent one by one) or it stopped."""
-    whole = Run(form, tuple(paths), large=large, delete=False)
+    whole = Run(form, tuple(paths), large=large, fresh=fresh, delete=False)
     if sum(steps.sizes.values()) < SHOWN_BYTES:
         control = replace(control, progress=None)
     result = report.note(run_once(tools, destination, whole, control))

@@ -24,9 +24,10 @@ class SurveySettings:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Paths whose change may go out now; GONE ones have passed the rails."""
+    """Paths whose change may go out now; GONE ones have passed the rails. ``new``: directories never seen before."""
 
     changes: Sequence[tuple[bytes, Stat]]
+    new: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from sync.core.quiet import Quiet, QuietRules
 from sync.core.rails import MassDeletion
 from sync.core.stir import Stir
 from sync.crew import Crew
+from sync.novelty import Novelty
 from sync.ports import Meta, Store, StoreError
 from sync.scan import look
 from sync.standing import Standing
@@ -106,6 +107,7 @@ class Surveyor:
         self._stopping = False
         self._quiet = Quiet(settings.quiet)
         self._stir = Stir()
+        self._novelty = Novelty(store.rows)
         self._doubts = _Doubts()
         self._live = Live()
         self._held: dict[bytes, None] = {}  # deletions that wait, oldest first
@@ -361,15 +363,17 @@ class Surveyor:
     def _settle(self, changes: list[tuple[bytes, Stat]]) -> None:
         if not changes:
             return
+        new = self._novelty.among(changes, self._live) if self.first_scan_done.is_set() else frozenset()
         for path, stat in changes:
             self._held.pop(path, None)
             if stat.kind is Kind.GONE:
                 self._live.drop(path)
+                self._novelty.dropped(path)
             else:
                 self._live.add(path, stat)
             if self._settled_since is not None:
                 self._settled_since.add(hash(path))
-        self.tell(Settled(changes))
+        self.tell(Settled(changes, new))
 
     # ── deletions ────────────────────────────────────────────────────────────────────────────────────────
 

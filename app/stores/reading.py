@@ -178,6 +178,6 @@ def _conditions(model: Any, **wanted: str | Sequence[str] | None) -> list[Any]:
 
 
 def _change(change: Change) -> Facts:
-    path, stat, seq = change
+    path, stat, seq, _born = change
     facts = {"kind": stat.kind.value, "size": stat.size, "mtime": stat.mtime_ns / 1e9, "mode": stat.mode}
     return {"seq": seq, **named(path), **facts}

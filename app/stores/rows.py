@@ -52,7 +52,7 @@ def storable(text: str) -> str:
 
 def entry_row(change: Change) -> Row:
     """A change as a row of ``entry``."""
-    path, stat, seq = change
+    path, stat, seq, _born = change
     kind, size, mtime_ns, ctime_ns, dev, inode, mode, links = stat
     exact = None
     numbers = (size, mtime_ns, ctime_ns, dev, inode, links)
@@ -78,7 +78,7 @@ def changes_of(rows: Iterable[Sequence[Any]]) -> Iterator[Change]:
         if exact is not None:
             size, mtime_ns, ctime_ns, dev, inode, links = json.loads(exact)
         stat = new(Stat, (kinds[kind], size, mtime_ns, ctime_ns, dev, inode, mode, links))
-        yield new(Change, (path, stat, seq))
+        yield new(Change, (path, stat, seq, 0))
 
 
 def meta_row(meta: Meta) -> Row:

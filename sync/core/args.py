@@ -4,7 +4,8 @@
     FILES       -lptD -O --modify-window=-1 -c --force --delay-updates, the paths on stdin
     GONE        FILES' with -d --delete-after --delete-missing-args: what the list names and the source
                 lacks goes (--force alone would take excluded files below a directory along)
-    SUBTREES    the same with -r, and --delete-after where the scope deletes
+    SUBTREES    the same with -r, and --delete-after where the scope deletes; when new to the node as a whole
+                -r -R -lptD -O --modify-window=-1 --force, the paths as arguments
     EVERYTHING  -r -lptD -O --modify-window=-1 --force, and --delete-after where the scope deletes
     AUDIT       EVERYTHING with -n, and --ignore-errors so that one folder that cannot be read here does not hide
                 whatever else is too much there; with paths: FILES with -n and --delete-missing-args
@@ -17,6 +18,7 @@ Never among them, because each would break a promise: --inplace and --temp-dir (
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -58,8 +60,10 @@ class Run:
     GONE run even if the source has them, and whatever the filters say (they have left the scope).
     ``only_delete``: EVERYTHING or SUBTREES without sending, to make room on a node that has none left.
     ``pull``: an audit of paths the other way round, into an empty root: lists what the node says it has there.
-    ``together``: updates appear at the end, all at once; not doing so saves a third of the time of a subtree of
-    new files (measured: 5,000 files to 10 nodes in 1.0 s instead of 1.7 s).
+    ``fresh``: SUBTREES that are new to the node as a whole. They appear as they arrive, for nobody knows of them
+    yet; nothing is checksummed, for there is nothing to compare with; and they are arguments in place of a list,
+    for which rsync works while it still reads the tree. All three make it a third of the time (measured: 5,000
+    files to 10 nodes in 0.9 s in place of 2.9 s).
     Raises ValueError for a GONE run that names the root, which would empty the node.
     """
 
@@ -71,7 +75,7 @@ class Run:
     purge: bool = False
     only_delete: bool = False
     pull: bool = False
-    together: bool = True
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if self.form is Form.GONE and any(not path.strip(b"/.") for path in self.paths):
@@ -85,13 +89,13 @@ class Run:
         connection is kept there, and need not be sent again.
         """
         if self.form is Form.FILES:
-            return self.large or (self.together and len(self.paths) > 1)
-        return self.form is Form.SUBTREES and self.together
+            return self.large or len(self.paths) > 1
+        return self.form is Form.SUBTREES and not self.fresh
 
     @property
     def is_listed(self) -> bool:
         """Whether the run reads a file list from stdin."""
-        return self.form in LISTED or bool(self.paths)
+        return (self.form in LISTED or bool(self.paths)) and not self.fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,9 @@ def argv(
         result.append(f"--timeout={math.ceil(options.timeout_seconds)}")
     if options.compress:
         result.append("-z")
-    ends = [root.rstrip("/") + "/", remote.destination]
+    source = root.rstrip("/") + "/"
+    sources = [f"{source}./{os.fsdecode(path)}" for path in run.paths] if run.fresh else [source]
+    ends = [*sources, remote.destination]
     return [*result, *remote.options, *options.extra_args, "--", *(reversed(ends) if run.pull else ends)]
 
 
@@ -138,6 +144,8 @@ def _form(run: Run, scope: Scope) -> list[str]:
             return [*KEPT, content, *_delay(run)]
         case Form.GONE:
             return ["-d", *KEPT, content, "--delete-after", "--delete-missing-args"]
+        case Form.SUBTREES if run.fresh:
+            return ["-r", "-R", *KEPT]
         case Form.SUBTREES:
             return ["-r", *KEPT, content, *_delay(run), *(["--delete-after"] if deletes else []), *sends]
         case Form.EVERYTHING:

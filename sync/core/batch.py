@@ -13,19 +13,22 @@ that became a symlink: exit 0, and the node keeps a directory):
     not gone   missing                                     nothing: vanished, the surveyor looks again
     gone       outside the scope                           left: deleted although the source still has it
 
-Order of the steps: files and trees first and together (rsync makes them appear at the end), then large files
+Order of the steps: trees that are new to the node, for nobody knows of them before something else links to them;
+then files and other trees and together (rsync makes them appear at the end), then large files
 one by one, then deletions, so that a page does not precede its assets and nothing linked vanishes early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sync.core.journal import ancestors, topmost
 from sync.core.model import Kind, Stat
 
 TREES_ABOVE = 1000  # paths in a batch, from which on whole directories may stand for their contents
+FRESH_ABOVE = 100  # … and from which on directories that are new to the node may
+FRESH_AT_ONCE = 200  # they are arguments, whose room is limited
 TREE_SHARE = 2  # … where at least one in so many of a directory's paths is in the batch
 
 Look = Callable[[bytes], Stat]
@@ -44,8 +47,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What one batch sends, in this order; ``sizes`` (bytes) of everything that is there."""
+    """What one batch sends, in this order; ``sizes`` (bytes) of everything that is there.
 
+    ``fresh``: trees that are new to the node as a whole.
+    """
+
+    fresh: tuple[bytes, ...] = ()
     files: tuple[bytes, ...] = ()
     trees: tuple[bytes, ...] = ()
     large: tuple[bytes, ...] = ()
@@ -108,6 +115,7 @@ def plan(
     large_bytes: int,
     delete: bool,
     count_below: CountBelow,
+    fresh: Collection[bytes] = (),
     trees_above: float = TREES_ABOVE,
 ) -> Steps:
     """The batch's steps. Without ``delete`` nothing is deleted (a change of kind still replaces what stood there).
@@ -118,13 +126,18 @@ def plan(
     there = listed.there
     large = {p for p, s in there.items() if s.kind is Kind.FILE and s.size > large_bytes}
     small = [p for p in there if p not in large]
+    new: list[bytes] = []
     trees: list[bytes] = []
+    if fresh and len(small) > FRESH_ABOVE and not large:
+        appeared = [p for p in fresh if p in there and there[p].kind is Kind.DIRECTORY]
+        new = _trees(appeared, small, count_below)
+        new = new if len(new) <= FRESH_AT_ONCE else []
+        small = _outside(small, new)
     if len(small) > trees_above and not large:
         trees = _trees([p for p in small if there[p].kind is Kind.DIRECTORY], small, count_below)
-        if trees:
-            tops = set(trees)
-            small = [p for p in small if p not in tops and not any(a in tops for a in ancestors(p))]
+        small = _outside(small, trees)
     return Steps(
+        fresh=tuple(new),
         files=tuple(small),
         trees=tuple(trees),
         large=tuple(sorted(large)),
@@ -133,6 +146,11 @@ def plan(
         vanished=listed.vanished,
         sizes={p: s.size if s.kind is Kind.FILE else 0 for p, s in there.items()},
     )
+
+
+def _outside(paths: list[bytes], trees: list[bytes]) -> list[bytes]:
+    tops = set(trees)
+    return [p for p in paths if p not in tops and not any(a in tops for a in ancestors(p))] if tops else paths
 
 
 def _trees(directories: list[bytes], paths: list[bytes], count_below: CountBelow) -> list[bytes]:

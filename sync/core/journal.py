@@ -30,11 +30,12 @@ class Tail:
         self.floor = floor
         self._cache = None
 
-    def append(self, path: bytes, stat: Stat) -> Change:
-        """Gives the path the next seq."""
+    def append(self, path: bytes, stat: Stat, *, new: bool = False) -> Change:
+        """Gives the path the next seq. ``new``: it was never there before."""
         self.head += 1
-        change = Change(path, stat, self.head)
-        self._rows.pop(path, None)
+        before = self._rows.pop(path, None)
+        born = self.head if new else before.born if before and stat.kind is Kind.DIRECTORY else 0
+        change = Change(path, stat, self.head, born)
         self._rows[path] = change
         return change
 

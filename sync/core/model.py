@@ -59,12 +59,14 @@ GONE = Stat(Kind.GONE, 0, 0, 0, 0, 0, 0, 0)
 class Change(NamedTuple):
     """One row of the journal: a path, relative to the publish root and as bytes, with the seq of its last change.
 
-    The root itself is ``b""``; there is never a leading or trailing slash.
+    The root itself is ``b""``; there is never a leading or trailing slash. ``born``: the seq with which a directory
+    came to be that was never there before; 0 when that is not known, as of every row that was stored.
     """
 
     path: bytes
     stat: Stat
     seq: int
+    born: int = 0
 
 
 class State(StrEnum):

@@ -115,7 +115,7 @@ def test_a_path_of_any_bytes_comes_back_as_it_went(store: SqlStore, path: bytes)
 def test_numbers_of_any_size_come_back_exactly(store: SqlStore, stat: Stat) -> None:
     store.put(SaveChanges([Change(b"p", stat, 2**62)]))
     (change,) = store.manifest()
-    assert change == (b"p", stat, 2**62)
+    assert change == Change(b"p", stat, 2**62)
     assert type(change) is Change
     assert type(change.stat) is Stat
     assert change.stat.kind is stat.kind

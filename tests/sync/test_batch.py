@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.core.batch import Listed, plan, resolve
+from sync.core.batch import FRESH_ABOVE, Listed, plan, resolve
 from sync.core.journal import ancestors, is_below
 from sync.core.model import GONE, Kind, Stat
 
@@ -129,3 +129,48 @@ def test_a_child_of_what_became_a_symlink_is_not_listed_itself() -> None:
     listed = resolve({b"a/b/c": False, b"a/gone": True}, look_in(tree), carries_all)
     assert list(listed.there) == [b"a"]
     assert not listed.gone
+
+
+def new_tree(files: int) -> Listed:
+    inside = {b"new/%d" % n: stat(Kind.FILE) for n in range(files)}
+    return Listed({b"new": stat(Kind.DIRECTORY), **inside, b"index.html": stat(Kind.FILE)})
+
+
+def planned(listed: Listed, fresh: set[bytes], below: int = 10**6, large_bytes: int = 100):
+    return plan(
+        listed,
+        large_bytes=large_bytes,
+        delete=True,
+        count_below=lambda path, limit: min(below, limit),
+        fresh=fresh,
+    )
+
+
+def test_a_tree_that_is_new_to_the_node_goes_first_and_what_links_to_it_after_it() -> None:
+    steps = planned(new_tree(FRESH_ABOVE), {b"new"}, below=FRESH_ABOVE)
+    assert (steps.fresh, steps.files, steps.trees) == ((b"new",), (b"index.html",), ())
+
+
+def test_little_is_listed_though_it_is_new_and_much_that_is_not_new_is_held_back() -> None:
+    few = planned(new_tree(FRESH_ABOVE - 2), {b"new"}, below=FRESH_ABOVE - 2)
+    assert (few.fresh, len(few.files)) == ((), FRESH_ABOVE)
+    known = planned(new_tree(FRESH_ABOVE), set(), below=FRESH_ABOVE)
+    assert (known.fresh, len(known.files)) == ((), FRESH_ABOVE + 2)
+
+
+def test_a_new_directory_of_which_the_batch_holds_little_is_no_tree() -> None:
+    steps = planned(new_tree(FRESH_ABOVE), {b"new"}, below=10**6)
+    assert (steps.fresh, len(steps.files)) == ((), FRESH_ABOVE + 2)
+
+
+def test_what_became_a_file_meanwhile_is_no_tree() -> None:
+    listed = new_tree(FRESH_ABOVE)
+    listed = Listed({**listed.there, b"new": stat(Kind.FILE)})
+    assert planned(listed, {b"new"}, below=FRESH_ABOVE).fresh == ()
+
+
+def test_a_large_file_travels_alone_out_of_a_new_tree_too() -> None:
+    listed = new_tree(FRESH_ABOVE)
+    listed = Listed({**listed.there, b"new/big": stat(Kind.FILE, 101)})
+    steps = planned(listed, {b"new"}, below=FRESH_ABOVE)
+    assert (steps.fresh, steps.large) == ((), (b"new/big",))

@@ -45,3 +45,33 @@ def test_new_nodes_get_everything_and_then_each_change(stand: Stand) -> None:
     os.symlink("nowhere", stand.root / "link")
     stand.alike()
     stand.at_head()
+
+
+def subtrees(stand: Stand) -> int:
+    assert stand.engine is not None
+    return stand.engine.field.counts["runs", "subtrees", "done"]
+
+
+def test_a_new_tree_goes_as_one_and_a_tree_that_was_there_before_file_by_file(stand: Stand) -> None:
+    stand.fill(400)  # so many that what is deleted here is no reason to stop
+    stand.start()
+    stand.all_ready()
+    made = stand.tmp / "made"
+    names = (b"-n", b" blank ", b"#hash", b"line\nbreak", b"inv\xffalid", b"deep/dots/\xc3\xbc")
+    for number in range(150):
+        write(made, f"dir {number % 3}/{number}.html", str(number))
+    for name in names:
+        write(made, name, "odd")
+    os.symlink("dir 0/0.html", made / "link")
+    shutil.copytree(made, stand.tmp / "copy", symlinks=True)
+    made.rename(stand.root / "-new")
+    stand.alike()
+    stand.at_head()
+    assert subtrees(stand) == 3, "one run for each node"
+    shutil.rmtree(stand.root / "-new")
+    stand.alike()
+    stand.at_head()
+    (stand.tmp / "copy").rename(stand.root / "-new")
+    stand.alike()
+    stand.at_head()
+    assert subtrees(stand) == 3, "it was there before: its pages appear together"

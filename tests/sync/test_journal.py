@@ -55,6 +55,19 @@ def test_a_tail_that_is_loaded_again_goes_on_as_the_one_that_was_stored(
     assert again.append(b"next", GONE) == tail.append(b"next", GONE)
 
 
+@given(st.lists(st.tuples(st.just(b"d"), st.sampled_from(["new", "again", "gone", "file"])), max_size=12))
+def test_what_was_born_after_a_cursor_was_not_there_at_it(appended: list[tuple[bytes, str]]) -> None:
+    tail, born, there = Tail(), 0, False
+    for path, what in appended:
+        new = what == "new" and not there
+        seen = {"gone": GONE, "file": stat(1)}.get(what, stat(1, Kind.DIRECTORY))
+        change = tail.append(path, seen, new=new)
+        there = seen is not GONE
+        born = tail.head if new else born if there and seen.kind is Kind.DIRECTORY else 0
+        assert change.born == born
+        assert 0 <= change.born <= change.seq
+
+
 def test_a_cursor_below_the_floor_is_an_error_and_not_an_empty_answer() -> None:
     tail = Tail()
     tail.append(b"a", GONE)

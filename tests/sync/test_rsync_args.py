@@ -90,9 +90,18 @@ def test_only_what_belongs_together_or_can_be_resumed_is_held_back() -> None:
         Run(Form.FILES, (b"a",)): False,
         Run(Form.FILES, (b"a",), large=True): True,
         Run(Form.FILES, (b"a", b"b")): True,
-        Run(Form.FILES, (b"a", b"b"), together=False): False,
         Run(Form.SUBTREES, (b"a",)): True,
-        Run(Form.SUBTREES, (b"a",), together=False): False,
+        Run(Form.SUBTREES, (b"a",), fresh=True): False,
         Run(Form.EVERYTHING): False,
     }
     assert {run: "--delay-updates" in arguments(run) for run in held} == held
+
+
+def test_new_trees_are_arguments_whatever_their_names() -> None:
+    run = Run(Form.SUBTREES, (b"-n", b"a b/\xff"), fresh=True, delete=False)
+    assert not run.is_listed
+    words = arguments(run)
+    assert "--files-from=-" not in words
+    assert "-c" not in words
+    assert [w for w in words if "/./" in w] == ["/srv/publish/./-n", "/srv/publish/./a b/\udcff"]
+    assert words.index("--") < words.index("/srv/publish/./-n") < len(words) - 1
