@@ -51,6 +51,7 @@ class Conditions:
         self._frozen, self._reload_trouble = frozen, reload_trouble
         self._blocked, self._unreadable = blocked, unreadable
         self._seen: frozenset[tuple[Condition, str]] = frozenset()  # owned by whoever calls ``signals``
+        self._ailing: frozenset[str] = frozenset()  # likewise: services without a fit node at the last look
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conditions", daemon=True)
 
@@ -81,10 +82,18 @@ class Conditions:
         paths = self._unreadable()
         found.append(of_unreadable(now, len(paths), paths[0] if paths else ""))
         found += [of_sending(now, node, reason) for node, reason in self._blocked().items()]
-        found += [of_service(now, service["name"], service_trouble(service)) for service in self._services()]
+        found += [of_service(now, name, reason) for name, reason in self._services_in_trouble().items()]
         seen = frozenset((one.condition, one.object) for one in found if isinstance(one, Raised | Cleared))
         gone, self._seen = self._seen - seen, seen  # what left the configuration cannot be found to be well
         return found + [Cleared(now, condition, name) for condition, name in sorted(gone)]
+
+    def _services_in_trouble(self) -> dict[str, str | None]:
+        """Why each service has no fit node, None where it has one. Only what two looks in a row found counts: what is
+        planned is a moment older than what is known of the nodes.
+        """
+        now = {service["name"]: service_trouble(service) for service in self._services()}
+        before, self._ailing = self._ailing, frozenset(name for name, reason in now.items() if reason)
+        return {name: reason if name in before else None for name, reason in now.items()}
 
 
 def disk_trouble(folder: Path) -> str | None:

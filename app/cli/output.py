@@ -78,6 +78,8 @@ USAGE_CODES = frozenset(
         "unknown_node",
         "unknown_service",
         "unknown_entry",
+        "unknown_channel",
+        "unknown_silence",
         "unknown_path",
         "bad_request",
         "configuration",

@@ -102,7 +102,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             (made.publish / f"page-{number}.html").write_text(str(number))
         made.start()
         made.all_in_sync()
-        assert not box.mails, "a start is no reason for a mail"
+        assert not box.mails, f"a start is no reason for a mail: {[str(m['Subject']) for m in box.mails]}"
         yield Town(made, box)
 
 
@@ -150,6 +150,29 @@ def test_a_node_source_that_fails_is_told_and_its_recovery_too(town: Town) -> No
     town.told("inventory: node source", "The last good list stays in force", mark)
     script.write_text(SOURCE)
     town.over("inventory: node source", mark)
+
+
+def test_the_commands_list_silence_and_test(town: Town) -> None:
+    lockstep, mark, script = town.lockstep, town.mark, town.lockstep.folder / "nodes.sh"
+    tried = lockstep.run("alerts", "test", "ops")
+    assert (tried.returncode, "took it for ops@example.test: 250" in tried.stdout) == (0, True), tried
+    town.told("A test of the channel ops", since=mark)
+    wrong = lockstep.run("alerts", "test", "pager")
+    assert (wrong.returncode, "ops" in wrong.stderr) == (2, True), wrong
+
+    begun = lockstep.json(
+        "alerts", "silence", "--for", "10m", "--condition", "inventory", "--comment", "moving"
+    )
+    script.write_text("exit 4\n")
+    lockstep.until(lambda: "node source" in lockstep.run("alerts", "list").stdout, "it is listed", 20)
+    listed = lockstep.run("alerts", "list").stdout
+    assert f"id {begun['id']}) moving" in listed
+    assert not [m for m in town.box.mails[mark:] if "node source" in str(m["Subject"])], "and nobody is told"
+    assert lockstep.run("alerts", "silence", "--end", begun["id"]).returncode == 0
+    town.told("inventory: node source", since=mark)  # what still holds when a silence ends is told then
+    script.write_text(SOURCE)
+    town.over("inventory: node source", mark)
+    assert lockstep.run("alerts", "silence", "--for", "soon").returncode == 2
 
 
 def test_dns_frozen_by_a_person_is_told_until_it_is_unfrozen(town: Town) -> None:
