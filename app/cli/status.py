@@ -22,6 +22,7 @@ from app.cli.output import (
 )
 from app.cli.service import one_off, refuse_unknown_node, running, stored
 from app.control import NotRunning
+from sync.results import ALTERS_LINKS
 
 WATCH_SECONDS = 2.0
 SCAN_SECONDS = 60.0
@@ -87,7 +88,8 @@ def _row(node: dict[str, Any]) -> tuple[Any, ...]:
     lag = "–" if node["lag_changes"] is None else f"{node['lag_changes']}"
     if node["lag_changes"]:
         lag += f" ({duration(node['lag_seconds'])})"
-    reason = node["reason"] if node["state"] != "ready" or not node["in_sync"] else ""
+    well = node["state"] == "ready" and node["in_sync"]
+    reason = "" if well and node["reason"] != ALTERS_LINKS else node["reason"]
     return (
         node["name"] + (" (drained)" if node["drained"] else ""),
         state_text(node["state"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import time
@@ -96,6 +97,19 @@ def test_a_node_that_nobody_has_asked_is_unproven_and_says_so(lockstep: Lockstep
     assert "unproven" in line
     assert "was not asked" in line
     assert "nothing was probed" in done.stderr
+
+
+def test_a_node_that_alters_links_says_so_though_it_is_in_sync(lockstep: Lockstep) -> None:
+    (lockstep.publish / "link").symlink_to("/etc/hostname")  # its daemon, without a chroot, cuts the slash
+    lockstep.start()
+    lockstep.all_in_sync()
+    lockstep.stop()
+    with sqlite3.connect(lockstep.folder / "var/lockstep.db") as base:
+        base.execute("UPDATE node SET proof_at = 0")  # the next start begins with an audit
+    lockstep.start()
+    lockstep.all_in_sync()
+    done = lockstep.run("status")
+    assert done.stdout.count("munge symlinks = no") == 2, done.stdout
 
 
 def test_nodes_are_checked_and_resynced_without_a_service(lockstep: Lockstep) -> None:
