@@ -24,8 +24,12 @@ FOLDER = Path(__file__).parent / "translations"
 PLACE = re.compile(r"\{([^{}]*)\}")
 WORD = re.compile(r"(?<![^\W\d_])[A-Za-z]+(?![^\W\d_])")
 FRAGMENT = re.compile(r"[\s;,(]")
-FOREIGN = re.compile(r"rsync: \[|rsync error|rsync warning|ssh: |@ERROR|kex_")
-"""How what programs say begins: it is left alone, even where it looks like ours."""
+FOREIGN = re.compile(
+    r"(?:rsync: )?\[(?:sender|receiver|generator|Receiver|client|server)[^\]]*\] .*?\(\d+\)"
+    r"|rsync (?:error|warning): .*?\(code \d+\)(?: at \S+)?|@?ERROR: [^;]*"
+)
+"""What rsync says: it is left alone, even where it looks like ours."""
+MASK = 0xE000  # a character for private use stands for it while the rest is read
 SPLITS = (("; ", "；"), (": ", "："), (" → ", " → "), (", ", "，"))
 LENGTH = re.compile(r"\d+(?:\.\d+)? (?:d|h|min|s|ms)(?: \d+ (?:h|min|s))?")
 UNITS = {"zh": {"d": "天", "h": "小时", "min": "分钟", "s": "秒", "ms": "毫秒"}}
@@ -119,7 +123,14 @@ class Sentences:
 
     def of(self, sentence: str) -> str:
         """The sentence in this language, as far as it is known."""
-        return self._read(sentence)[1] if self._known and sentence else sentence
+        if not self._known or not sentence:
+            return sentence
+        foreign = list(dict.fromkeys(FOREIGN.findall(sentence)))[:99]
+        masks = {chr(MASK + number): text for number, text in enumerate(foreign)}
+        for mask, text in masks.items():
+            sentence = sentence.replace(text, mask)
+        said = self._read(sentence)[1]
+        return re.sub("[\ue000-\ue0ff]", lambda mask: masks.get(mask[0], mask[0]), said) if masks else said
 
     def say(self, template: str, **values: object) -> str:
         """One of our own templates, filled in."""
@@ -132,8 +143,6 @@ class Sentences:
         if (whole := self._whole.get(sentence)) is not None:
             return worth(sentence) + 1, whole
         best = 0.0, sentence
-        if FOREIGN.match(sentence):
-            return best
         if LENGTH.fullmatch(sentence):
             return worth(sentence), re.sub("[a-z]+", lambda unit: self._units.get(unit[0], unit[0]), sentence)
         for template in self._candidates(sentence):

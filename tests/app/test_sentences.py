@@ -112,6 +112,9 @@ def test_every_sentence_is_recognised_with_names_in_it(known: dict[str, str]) ->
          "步调不一致：缺少 x（其回收箱中 4 个之一），而 b 拥有它已 30 秒"),
         ("config.yml:3:5: nodes[0].hots: unknown key (did you mean 'host'?)",
          "config.yml:3:5：nodes[0].hots：未知的键（是指 'host' 吗？）"),
+        ('the node cannot write: rsync: [receiver] mkstemp "/x" failed: No space (28); '
+         "look at its disk and its rsyncd log",
+         '节点无法写入：rsync: [receiver] mkstemp "/x" failed: No space (28)；请查看其磁盘和 rsyncd 日志'),
         ("must be a whole number, not 'abc'", "必须是整数，而不是 'abc'"),
         ("12 paths differ from the source: a, b, c and 9 more", "12 个路径与源不同：a, b, c及另外 9 个"),
         ("5 min", "5 分钟"), ("2 h 5 min", "2 小时 5 分钟"), ("3.2 s", "3.2 秒"),
