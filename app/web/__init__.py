@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
         context,
         events,
         format,  # noqa: A004 - the module is named for what it does
+        grid,
         headers,
         health,
         language,
@@ -39,7 +40,7 @@ def register(app: Flask) -> None:
     language.register(app)
     access.register(app, installation.config)
     metrics.register(app)
-    for part in (audit, context, format, requests, wording):
+    for part in (audit, context, format, grid, requests, wording):
         part.register(app)
     for module in (health, api, openapi, reports, pages, events, settings, login, public):
         app.register_blueprint(module.blueprint)
