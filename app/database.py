@@ -169,10 +169,12 @@ def _session_statements(engine: Engine, writes: bool) -> list[str]:
 def _close_to_others(file: Path) -> None:
     """Makes the database's file readable for its owner only, before SQLite makes it as the umask has it.
 
-    SQLite gives its log and its shared memory the mode of the database.
+    SQLite gives its log and its shared memory the mode of the database. A file that is there is never opened here:
+    closing it would drop the locks that SQLite holds on it in this process (sqlite.org/howtocorrupt.html, 2.2), and
+    another process that only reads would take itself for the last one and delete the log under our hands.
     """
     with suppress(OSError):  # what is wrong with the place, SQLite says
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     for ending in ("", "-wal", "-shm"):
         with suppress(OSError):
             os.chmod(f"{file}{ending}", 0o600)
