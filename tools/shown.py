@@ -38,7 +38,7 @@ NOT_SHOWN = re.compile(
             r"(prereq|update (add|delete)) .*|server \{server\} \{port\}|zone \{zone\}\.",
             r"\+time=.*|change \{value\}|exit \{code\}",
             r"(\{name\} \{ttl\} IN|\$ORIGIN|@ 3600|; Written by Lockstep|auth users|port =|# /etc/rsyncd).*",
-            r"Lockstep's check from .*|<time .*|Basic realm=.*|(good|nochg) \{addresses\}|serves http:.*",
+            r"Lockstep's check from .*|<[a-z]+ .*|Basic realm=.*|(good|nochg) \{addresses\}|serves http:.*",
             r"no-cache, .*|public, max-age.*|default-src .*|application/json; .*|\d+ per minute|\S+=\S* \S*",
             r"--filter=.*|--exclude=.*|\{line\}\n.*",
             r"\{(name|url)\}[?&].*|\[.*\]|rsync \{said\}",
