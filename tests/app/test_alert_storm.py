@@ -83,8 +83,8 @@ def subjects(box: Mailbox) -> str:
 # ── the storm ────────────────────────────────────────────────────────────────────────────────────────────
 
 SEED = int(os.environ.get("STORM_SEED", "1"))
-SECONDS = float(os.environ.get("STORM_SECONDS", "9"))
-SETTLE_SECONDS = 60.0
+SECONDS = float(os.environ.get("STORM_SECONDS", "7"))
+SETTLE_SECONDS = 60.0 + SECONDS / 10
 FLAP_SECONDS = 5.0
 KILL_SECONDS = 2.0  # what was judged so shortly before a kill may be in the timeline and not with the alerts
 CONFIG = """\
