@@ -53,10 +53,10 @@ def collected() -> Iterable[Message]:
 def bring_up_to_date(domain: str, comment: str, messages: Iterable[Message]) -> list[str]:
     """Rewrites one catalogue; returns what has no translation yet."""
     source = FOLDER / f"{domain}.po"
-    known = (
-        {m.id: m.string for m in read_po(source.open("rb"), locale="zh") if m.id} if source.exists() else {}
-    )
+    old = read_po(source.open("rb"), locale="zh") if source.exists() else Catalog(locale="zh")
+    known = {m.id: m.string for m in old if m.id}
     made = Catalog(locale="zh", project="Lockstep", fuzzy=False, header_comment=comment)
+    made.creation_date = old.creation_date  # or the files would differ from run to run
     missing = []
     for message in messages:
         if not message.id:
