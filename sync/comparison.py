@@ -22,6 +22,7 @@ from sync.standing import is_mounted
 log = logging.getLogger(__name__)
 
 CHUNK = 5000
+STORED_WITHIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Comparison:
                 if len(changed) >= CHUNK:
                     self.tell(Chunk(changed, not prefix))
                     changed = []
+                    self._let_it_be_stored()
             if stat.kind is Kind.DIRECTORY and stat.dev != self.root_dev and is_mounted(self.root, path):
                 self.result.mounts.add(path)
             if self.stopping():
@@ -109,6 +111,14 @@ class Comparison:
         self.result.unreadable += blind
         if b"" not in blind and not complete:
             self._find_missing(prefix, seen, blind)
+
+    def _let_it_be_stored(self) -> None:
+        """What waits for the database is kept in memory, and a scan is faster than a database.
+
+        A first scan of 100,000 files left the process 30 MB larger for good. A database that is away is not waited for.
+        """
+        if self.store.trouble() is None:
+            self.store.flush(STORED_WITHIN_SECONDS)
 
     def _has_all(self, prefix: bytes, seen: set[int], found: dict[int, int]) -> bool:
         """Whether nothing known is missing, as far as numbers tell: then no row need be read."""
