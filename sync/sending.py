@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sync.batches import GOES_ON, Batch, Control, Report, Tools, is_sources, run_once
@@ -14,7 +14,8 @@ from sync.core.result import RunResult
 
 LOOKED_AT_ONCE = 2000
 SHOWN_BYTES = 1 << 20
-"""What is less is over before anybody looks, and rsync says how far it is after every file."""
+SHOWN_BYTES_A_FILE = 1 << 14
+"""What is less is over before anybody looks; and rsync says how far it is after every file, which costs."""
 SPLITS = frozenset({Outcome.PARTIAL, Outcome.NO_SPACE})
 
 
@@ -134,7 +135,7 @@ def send_list(
 ) -> bool:
     """Sends one list. False when trees failed in part (then their paths must be sent one by one) or it stopped."""
     whole = Run(form, tuple(paths), large=large, fresh=fresh, delete=False)
-    if sum(steps.sizes.values()) < SHOWN_BYTES:
+    if not _is_worth_watching(steps.sizes):
         control = replace(control, progress=None)
     result = report.note(run_once(tools, destination, whole, control))
     if result.outcome in GOES_ON or is_sources(result):
@@ -147,6 +148,10 @@ def send_list(
     if form is Form.SUBTREES:
         return False
     return _isolate(tools, destination, whole, result, steps, report, control)
+
+
+def _is_worth_watching(sizes: Mapping[bytes, int]) -> bool:
+    return sum(sizes.values()) >= max(SHOWN_BYTES, SHOWN_BYTES_A_FILE * len(sizes))
 
 
 def _isolate(
