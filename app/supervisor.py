@@ -179,7 +179,7 @@ class Supervisor:
             self.config.data_dir,
             self.alerting.alerts.feed,
             database=self.store.trouble,
-            services=lambda: self.reconciler.status()["services"],
+            services=lambda: [] if self.reconciler.is_starting() else self.reconciler.status()["services"],
             frozen=self.reconciler.frozen_by_person,
             reload_trouble=lambda: None if self.reload_ok else "the changed configuration could not be taken",
             blocked=lambda: {name: node.blocked for name, node in list(self.engine.field.nodes.items())},
