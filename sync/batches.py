@@ -56,6 +56,7 @@ class Tools:
     runner: RunsRsync
     sweeper: RunsRsync  # the same over an empty root: deletes what the source still has
     look: Callable[[bytes], Stat]
+    glance: Callable[[bytes], Stat]  # the same for a path whose ancestors are known to be directories
     count_below: Callable[[bytes, int], int]
     scope: Scope
     store: Store
@@ -147,7 +148,7 @@ class Batch:
         with self._lock:
             if self._steps is None:
                 gone = self._gone if self._gone is not None else self._read(tools)
-                self._listed = resolve(gone, tools.look, tools.scope.carries)
+                self._listed = resolve(gone, tools.glance, tools.scope.carries)
                 self._steps = planned(self._listed, tools, fresh=self._fresh)
             return self._steps
 

@@ -37,7 +37,7 @@ from sync.pace import Pace
 from sync.ports import ForgetNode, SaveChanges, Store
 from sync.record import Record, Restart
 from sync.rsync import Runner
-from sync.scan import look
+from sync.scan import glance, look
 from sync.survey import FirstScanDone, Settled, SourceNews, Stirring, SurveySettings, Watching
 from sync.surveyor import Surveyor
 from sync.timers import Timers
@@ -135,6 +135,7 @@ class Engine(Commands):
             runner=Runner(settings.options, root, scope, inherited=inherited),
             sweeper=Runner(settings.options, settings.sweep_root, Scope(), inherited=inherited),
             look=lambda path: look(root, path),
+            glance=lambda path: glance(root, path),
             count_below=lambda path, limit: count_below(root, path, limit),
             scope=scope,
             store=self.store,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from sync.core.args import AUDITS, Remote, RsyncOptions, Run, argv, file_list
 from sync.core.audit import without_blind
 from sync.core.complaints import Complaints, shown
-from sync.core.listing import Listed, Progress, listed, progress
+from sync.core.listing import Listed, Progress, counted, listed, progress
 from sync.core.model import Destination, Form, Outcome
 from sync.core.outcome import verdict
 from sync.core.result import RunResult
@@ -229,8 +229,10 @@ class _Reading:
 
     def take_output(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            if item := listed(line):
-                self._count(item)
+            if found := counted(line):
+                self._count(*found)
+                if self.run.form in AUDITS and (item := listed(line)):
+                    self.lines.append(item)
             elif self.progress and (now := progress(line, self.last, counted=self.run.form is Form.FILES)):
                 self.last = now
                 self.handle.moved = self.handle.moved or now.bytes > 0
@@ -242,15 +244,13 @@ class _Reading:
         for line in lines:
             self.complaints.feed(line)
 
-    def _count(self, item: Listed) -> None:
+    def _count(self, deleted: bool, is_directory: bool, moved: int) -> None:
         self.handle.moved = True
-        if item.action == "delete":
+        if deleted:
             self.deleted += 1
-        elif not item.is_directory:
+        elif not is_directory:
             self.files += 1
-        self.bytes += item.moved
-        if self.run.form in AUDITS:
-            self.lines.append(item)
+        self.bytes += moved
 
     def result(self, ended: Ended, seconds: float, options: RsyncOptions) -> RunResult:
         said = self.complaints

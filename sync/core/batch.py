@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from sync.core.journal import ancestors, topmost
-from sync.core.model import Kind, Stat
+from sync.core.model import GONE, Kind, Stat
 
 TREES_ABOVE = 1000  # paths in a batch, from which on whole directories may stand for their contents
 FRESH_ABOVE = 100  # … and from which on directories that are new to the node may
@@ -63,7 +63,10 @@ class Steps:
 
 
 def resolve(rows: Mapping[bytes, bool], look: Look, carries: Callable[[bytes, bool], bool]) -> Listed:
-    """What to list for these rows: path → whether its journal row says gone. ``carries`` is the scope's."""
+    """What to list for these rows: path → whether its journal row says gone. ``carries`` is the scope's.
+
+    ``look`` is asked of a path only when all its ancestors were found to be directories.
+    """
     seen: dict[bytes, Stat] = {}
 
     def seen_or_look(path: bytes) -> Stat:
@@ -81,7 +84,7 @@ def resolve(rows: Mapping[bytes, bool], look: Look, carries: Callable[[bytes, bo
         if blocking is not None and carries(blocking, False):
             there[blocking] = seen[blocking]
             continue
-        stat = seen_or_look(path)
+        stat = seen_or_look(path) if blocking is None else GONE
         if not carries(path, stat.kind is Kind.DIRECTORY):
             if row_is_gone:
                 left.append(path)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sync.core.listing import Listed, Progress, listed, progress, unescaped
+from sync.core.listing import Listed, Progress, counted, listed, progress, unescaped
 from sync.core.tempnames import is_temporary, meant, stem
 from sync.rsync import RsyncError, check_rsync
 
@@ -30,6 +30,18 @@ def test_any_name_is_read_back(name: bytes, directory: bool) -> None:
     assert unescaped(escaped(name)) == name
     line = b"send|<f+++++++++|12|345|d/" + escaped(name) + (b"/" if directory else b"")
     assert listed(line) == Listed(b"d/" + name, "send", "<f+++++++++", 12, 345, directory)
+
+
+FIELDS = st.sampled_from(
+    [b"send", b"recv", b"del.", b"<f+", b"*deleting", b"cd+", b"12", b"-1", b"x", b"d/", b""]
+)
+
+
+@given(st.one_of(st.binary(), st.lists(FIELDS, min_size=4, max_size=6).map(b"|".join)))
+def test_what_is_counted_of_a_line_is_what_it_is_read_as(line: bytes) -> None:
+    item = listed(line)
+    expected = item and (item.action == "delete", item.is_directory, item.moved)
+    assert counted(line) == expected
 
 
 @given(st.binary())
