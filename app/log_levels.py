@@ -24,12 +24,14 @@ CALM: Mapping[str, int] = {
     "apprise": logging.WARNING,  # at debug it prints the addresses it posts to, and their tokens
     "apscheduler": logging.WARNING,
     "asyncio": logging.WARNING,
-    "boto3": logging.WARNING,
-    "botocore": logging.WARNING,
-    "cloudflare": logging.WARNING,
+    "boto3": logging.CRITICAL + 1,
+    "botocore": logging.CRITICAL + 1,  # its lines quote signed requests
+    "cloudflare": logging.CRITICAL + 1,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,  # a line for each request at info
     "sqlalchemy": logging.WARNING,
+    "s3transfer": logging.CRITICAL + 1,
+    "tencentcloud_sdk_common": logging.CRITICAL + 1,
     "urllib3": logging.WARNING,
     "waitress.queue": logging.ERROR,  # a warning for each request that had to wait a moment
     "watchdog": logging.WARNING,  # at debug it logs the log file's own changes, for ever

@@ -17,6 +17,7 @@ def logging_on(folder: Path, secrets: tuple[str, ...] = (), **keys: object) -> I
     """Lines are kept in memory and written to the stream that is given."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in log_levels.CALM}
     stream = io.StringIO()
     root.handlers = [h for h in handlers if not isinstance(h, log_lines.Recent)]
     logs.configure(LogConfig.model_validate(keys), folder, secrets, stream)
@@ -24,8 +25,8 @@ def logging_on(folder: Path, secrets: tuple[str, ...] = (), **keys: object) -> I
         yield stream
     finally:
         log_levels.take(LogConfig())
-        for name in log_levels.CALM:
-            logging.getLogger(name).setLevel(logging.NOTSET)
+        for name, before in levels.items():
+            logging.getLogger(name).setLevel(before)
         for handler in [h for h in root.handlers if h not in handlers]:
             root.removeHandler(handler)
             handler.close()

@@ -24,7 +24,7 @@ from dns.errors import (
 )
 from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
-from dns.providers.cloudflare_errors import lost, refusal_of, trouble_of
+from dns.providers.cloudflare_errors import lost, quieten_sdk, refusal_of, trouble_of
 from dns.providers.paging import Listing, Page, read_pages
 from dns.providers.port import Answer, Wiring
 from dns.providers.record_by_record import RecordByRecord, what
@@ -59,6 +59,7 @@ class Cloudflare:
     Settings: ClassVar[type[CloudflareSettings]] = CloudflareSettings
 
     def __init__(self, name: str, settings: CloudflareSettings, wiring: Wiring) -> None:
+        quieten_sdk()  # again: whoever set up logging since the import may have woken the SDK's logger
         self.name = name
         self._wiring = wiring
         self._budget = Budget(settings.requests_per_second, wiring.monotonic, wiring.sleep)

@@ -13,8 +13,14 @@ import httpx
 from dns.errors import ProviderError, RefusedError, StaleError, UnavailableError, UnknownOutcomeError
 from dns.providers.record_by_record import DUPLICATE, GONE
 
-logging.getLogger("cloudflare").setLevel(logging.CRITICAL + 1)  # at DEBUG it writes requests and headers
-logging.getLogger("cloudflare").propagate = False
+
+def quieten_sdk() -> None:
+    """Silences the SDK's logger: at DEBUG it writes requests and headers."""
+    logging.getLogger("cloudflare").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("cloudflare").propagate = False
+
+
+quieten_sdk()
 
 _DUPLICATES = frozenset({81057, 81058})
 _CONFLICTS = frozenset({81053, 81054, 81055, 81056})

@@ -34,8 +34,14 @@ _NEVER_SENT = (
     "ConnectTimeoutError",
 )
 
-logging.getLogger("tencentcloud_sdk_common").propagate = False
-logging.getLogger("tencentcloud_sdk_common").setLevel(logging.CRITICAL + 1)
+
+def quieten_sdk() -> None:
+    """Silences the SDK's logger: at DEBUG it writes requests and their signatures."""
+    logging.getLogger("tencentcloud_sdk_common").propagate = False
+    logging.getLogger("tencentcloud_sdk_common").setLevel(logging.CRITICAL + 1)
+
+
+quieten_sdk()
 
 # Code, or its beginning up to a dot: kind and remedy. The longest that fits decides.
 _REFUSALS: dict[str, tuple[str, str]] = {
@@ -84,6 +90,7 @@ class DnspodClient:
     def __init__(
         self, secret_id: str, secret_key: str, endpoint: str | None, timeout: tuple[float, float]
     ) -> None:
+        quieten_sdk()  # again: whoever set up logging since the import may have woken the SDK's logger
         parts = urlsplit(endpoint or PUBLIC_ENDPOINT)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
             raise SettingsError("endpoint", "endpoint is not of the form https://HOST or https://HOST:PORT")

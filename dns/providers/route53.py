@@ -38,7 +38,7 @@ from dns.providers.backoff import with_backoff
 from dns.providers.budget import Budget
 from dns.providers.port import Answer, Wiring
 from dns.providers.record_by_record import must_be_values, what
-from dns.providers.route53_errors import failure_of
+from dns.providers.route53_errors import failure_of, quieten_sdk
 from dns.providers.rows import value_of
 
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class Route53:
     Settings: ClassVar[type[Route53Settings]] = Route53Settings
 
     def __init__(self, name: str, settings: Route53Settings, wiring: Wiring) -> None:
+        quieten_sdk()  # again: whoever set up logging since the import may have woken the SDK's loggers
         self.name = name
         self._wiring = wiring
         self._budget = Budget(settings.requests_per_second, wiring.monotonic, wiring.sleep)

@@ -19,9 +19,15 @@ from botocore.exceptions import (
 
 from dns.errors import ProviderError, RefusedError, StaleError, UnavailableError, UnknownOutcomeError
 
-for _name in ("boto3", "botocore", "s3transfer"):  # at DEBUG they write requests with key id and signature
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger(_name).propagate = False
+
+def quieten_sdk() -> None:
+    """Silences the SDK's loggers: at DEBUG they write requests with key id and signature."""
+    for name in ("boto3", "botocore", "s3transfer"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        logging.getLogger(name).propagate = False
+
+
+quieten_sdk()
 
 _CREDENTIALS = (
     "InvalidClientTokenId",
