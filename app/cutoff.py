@@ -19,7 +19,7 @@ class CutOff:
         tell: Callable[[str, bool], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``tell(sentence, cut off)`` at the begin and at the end of each isolation."""
+        """``tell(sentence, cut off)`` at the begin and at the end of each isolation, and when a longer silence ends."""
         self._roll, self._tell, self._clock = roll, tell, clock
         self._asking = threading.Lock()  # one question at a time; owns _last
         self._last: tuple[Nodes, frozenset[str], float] = ({}, frozenset(), 0.0)
@@ -76,4 +76,6 @@ class CutOff:
                 ),
                 False,
             )
+        elif before.since is not None and after.since is None and asked.answered:
+            self._tell("somebody answers again", False)
         return after.reason

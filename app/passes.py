@@ -56,11 +56,13 @@ class PlannedHold:
 
 
 class Surroundings(Protocol):
-    """What the thread asks of the reconciler; each answers at once, but for `context`, which may ask the nodes."""
+    """What the thread asks of the reconciler; all answer at once, but `context` and `look_around` may ask the nodes."""
 
     def facts(self) -> Sequence[NodeFacts]: ...
 
     def context(self, planned: Planned, request: Request, *, asks: bool = True) -> Context: ...
+
+    def look_around(self) -> None: ...
 
     def interrupted(self) -> bool: ...
 
@@ -246,6 +248,7 @@ class ProviderThread:
 
     def _pass_all(self, request: Request) -> list[Pass]:
         results = []
+        self._around.look_around()
         for zone in self.zones:
             if self._stop.is_set() or self._around.must_not_write():
                 break

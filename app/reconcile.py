@@ -266,7 +266,20 @@ class Reconciler(Listener):
             return ""
         if self.interrupted() or self.frozen_by_person():
             return self._cutoff.reason
-        published = set(self.published_nodes(planned)) | suspects
+        return self._ask_all_others(set(self.published_nodes(planned)) | suspects, suspects)
+
+    def look_around(self) -> None:
+        """Asks before the zone is read: the provider may be behind the same cable, and then nobody would be asked."""
+        if self._at_once or self.interrupted() or self.frozen_by_person():
+            return
+        published = self.published_nodes()
+        suspects = {
+            node.name for node in self.facts() if node.fit is False and not node.drained
+        } & published.keys()
+        if suspects or self._cutoff.since is not None:
+            self._ask_all_others(published, suspects)
+
+    def _ask_all_others(self, published: Collection[str], suspects: Collection[str]) -> str:
         nodes = dict(self._engine.field.nodes)
         asked = {
             name: (nodes[name].settings.destination, nodes[name].settings.probes)

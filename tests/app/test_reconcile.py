@@ -443,3 +443,36 @@ def test_a_supervisor_that_lost_its_lease_writes_nothing(
     until(lambda: running.supervisor.engine.field.nodes["a"].state.value == "dead", "a is dead")
     running.supervisor.operations.dns_apply()
     assert counting().writes == []
+
+
+# ── the provider behind the same cable ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("isolation", [60, 1], ids=["shortly", "until the evidence stands"])
+def test_cut_off_together_with_the_provider_is_noticed_and_withdraws_nobody_afterwards(
+    stand: DnsStand, counting: Callable[[], Counting], isolation: int
+) -> None:
+    def away() -> None:
+        raise UnavailableError("no route", "p cannot be reached")
+
+    stand.options = {"isolation": isolation}
+    stand.start()
+    stand.await_published("a", "b", "c")
+    before = len(stand.history())
+    provider = counting()
+    provider.fail_listing = away
+    for daemon in stand.daemons.values():
+        daemon.sigstop()
+    nodes = stand.supervisor.engine.field.nodes
+    until(lambda: all(node.state.value == "dead" for node in nodes.values()), "all seem dead")
+    until(lambda: stand.events("cut off: "), "it is told of")
+    if isolation > 1:
+        assert "cut off" in str(stand.frozen())
+    else:
+        until(lambda: stand.events("the evidence stands"), "the evidence stands")
+    provider.fail_listing = lambda: None
+    for daemon in stand.daemons.values():
+        daemon.sigcont()
+    until(lambda: all(node.state.value == "ready" for node in nodes.values()), "all are back", 60)
+    stand.await_published("a", "b", "c", seconds=30)
+    assert len(stand.history()) == before, "nobody was withdrawn"
