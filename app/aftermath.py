@@ -5,6 +5,8 @@ was seen meanwhile is no evidence. A node that was published then is unknown unt
 
     it is ready again                                        from then on what is seen of it counts
     its full resync fails, or it is still dead after a while evidence, seen since
+    it is resynced for what differs                          likewise
+    it is ready after a while                                what is seen of it from then on counts
 """
 
 from __future__ import annotations
@@ -33,8 +35,12 @@ class Aftermath:
     def flipped(self, flip: Flip) -> None:
         """Notes what ends the doubt about a node."""
         failed = flip.old is State.RECOVERY and flip.new is State.UNHEALTH
-        late = self._clock() >= self._until and State.DEAD in (flip.old, flip.new)
-        if flip.new is State.READY or failed or late:
+        # Silence sends no ready node into recovery: drift does, and a person.
+        seen = flip.old is State.READY and flip.new is State.RECOVERY
+        late = self._clock() >= self._until and (
+            flip.old is State.READY or State.DEAD in (flip.old, flip.new)
+        )
+        if flip.new is State.READY or failed or seen or late:
             with self._lock:
                 self._names.discard(flip.node)
 

@@ -70,3 +70,18 @@ def test_nobody_else_is_spared_and_the_next_cut_begins_anew(aftermath: Aftermath
     aftermath.begin([], 30)
     assert not aftermath.spares("a", DEAD)
     assert aftermath.ends_in_seconds is None
+
+
+def test_a_node_that_never_left_ready_is_not_spared_hours_later(aftermath: Aftermath, clock: Clock) -> None:
+    clock.now += 5 * 3600
+    go(aftermath, READY, RECOVERY)
+    assert not aftermath.spares("a", RECOVERY), "its content differs, and that is seen today"
+    aftermath.flipped(Flip("b", 0.0, READY, UNHEALTH, "silent today"))
+    assert not aftermath.spares("b", UNHEALTH)
+
+
+def test_silence_never_sends_a_ready_node_into_recovery_so_that_counts_at_once(aftermath: Aftermath) -> None:
+    go(aftermath, READY, RECOVERY)
+    assert not aftermath.spares("a", RECOVERY)
+    aftermath.flipped(Flip("b", 0.0, READY, UNHEALTH, "its last try was made while we were cut off"))
+    assert aftermath.spares("b", UNHEALTH)
