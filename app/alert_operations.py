@@ -14,10 +14,12 @@ from app.alerts.silences import Silences
 from app.cutting import key_of_text, text_of_key
 from app.refused import Refused
 from app.stores.reading import Reading
+from app.stores.rows import storable
 from app.views import Json, alert_view, delivery_view
 
 LONGEST_SILENCE_SECONDS = 366 * 86_400.0
 LONGEST_TEXT = 200
+TOO_LONG = "a silence lasts more than nothing and at most a year"
 
 
 class AlertOperations:
@@ -84,8 +86,9 @@ class AlertOperations:
                 "usage", f"there is no condition {condition!r}; there are: {', '.join(Condition)}"
             ) from None
         if not (math.isfinite(seconds) and 0 < seconds <= LONGEST_SILENCE_SECONDS):
-            raise Refused("usage", "a silence lasts more than nothing and at most a year")
-        if len(name or "") > LONGEST_TEXT or len(comment) > LONGEST_TEXT:
+            raise Refused("usage", TOO_LONG)
+        name, comment = storable(name or ""), storable(comment)
+        if len(name) > LONGEST_TEXT or len(comment) > LONGEST_TEXT:
             raise Refused("usage", f"object and comment take at most {LONGEST_TEXT} characters")
         begun = self._alerting().alerts.silence(time.time() + seconds, chosen, name or None, comment)
         return {"id": begun.id, "until": begun.until}

@@ -7,7 +7,9 @@ from typing import Any
 
 from flask import Response, request
 
+from app.alert_operations import TOO_LONG
 from app.operations import Refused
+from app.stores.rows import storable
 from app.web.answers import document, operations
 from app.web.api import blueprint, body
 from app.web.audit import note, tells_itself
@@ -42,7 +44,10 @@ def silence() -> Response:
     given = until if seconds is None else seconds
     if (seconds is None) == (until is None) or isinstance(given, bool) or not isinstance(given, int | float):
         raise Refused("bad_request", "say how long: seconds, or until as seconds since 1970; one of the two")
-    lasts = float(given) if until is None else float(given) - time.time()
+    try:
+        lasts = float(given) if until is None else float(given) - time.time()
+    except OverflowError:  # JSON's whole numbers have no end
+        raise Refused("usage", TOO_LONG) from None
     return document(
         silenced(lasts, *(words(facts, name) for name in ("condition", "object", "comment"))), 202
     )
@@ -55,11 +60,11 @@ def end_silence(silence_id: str) -> Response:
 
 
 def words(facts: dict[str, Any], name: str) -> str:
-    """A text of the body; empty where there is none. Raises Refused."""
+    """A text of the body as every page and database takes it; empty where there is none. Raises Refused."""
     value = facts.get(name)
     if value is not None and not isinstance(value, str):
         raise Refused("bad_request", f"{name} must be a text")
-    return value or ""
+    return storable(value or "")
 
 
 def silenced(seconds: float, condition: str, name: str, comment: str) -> dict[str, Any]:

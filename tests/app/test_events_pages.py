@@ -178,12 +178,28 @@ def test_a_silence_without_a_good_end_is_refused(running: Service, data: dict[st
     assert running.json("/api/v1/alerts")["silences"] == []
 
 
+def test_a_silence_whose_texts_hold_half_a_character_spoils_no_page(running: Service) -> None:
+    asked = {"seconds": 60, "object": "\udcff", "comment": "\ud800"}
+    begun = running.client.post("/api/v1/alerts/silences", json=asked, headers=running.headers)
+    stored = running.supervisor.operations.alerting.alerts.silence(4e9, None, "\udcff", "\ud800")  # of before
+    try:
+        page = running.logged_in().get("/events/alerts")
+        assert (begun.status_code, page.status_code) == (202, 200)
+        assert page.text.count(r"\ud800") == 2
+        assert running.json("/api/v1/alerts")["silences"][0]["comment"] == r"\ud800"
+    finally:
+        for silence_id in (begun.json["id"], stored.id):
+            running.post(f"/api/v1/alerts/silences/{silence_id}/end")
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
         ({"seconds": 60, "object": "a"}, 202),
         ({"until": 4e9}, 400),
         ({"until": 1000}, 400),
+        ({"seconds": 10**400}, 400),
+        ({"until": 10**400}, 400),
         ({}, 400),
         ({"seconds": 60, "until": 4e9}, 400),
         ({"seconds": "60"}, 400),
