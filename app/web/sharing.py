@@ -41,11 +41,19 @@ class Key(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """One page as it was at ``made_at``."""
+    """One page as it was at ``made_at``, when its rendering began."""
 
     made_at: float
     body: str
     etag: str
+
+
+class Turn:
+    """Of those who want the same page one renders at a time. ``users`` have it or wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
 
 
 class Shared:
@@ -55,27 +63,40 @@ class Shared:
         self._clock = clock
         self._lock = threading.Lock()  # owns what follows
         self._kept: dict[Key, Rendering] = {}
-        self._making: dict[Key, threading.Lock] = {}
+        self._making: dict[Key, Turn] = {}
         self._orders = 0
 
     def get(self, key: Key, render: Callable[[], Response]) -> Rendering | Response:
-        """What is kept, or what ``render`` makes; an answer that is no page is handed on and not kept."""
+        """What is kept, or what ``render`` makes; an answer that is no page is handed on and not kept.
+
+        One who had to wait takes what was begun after they came, however long it took: so two renderings serve
+        all who ask while a slow page is made.
+        """
+        arrived = self._clock()
         with self._lock:
             if (found := self._fresh(key)) is not None:
                 return found
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+            turn = self._making.setdefault(key, Turn())
+            turn.users += 1
+        try:
+            with turn.lock:
+                return self._since(key, arrived) or self._render(key, render)
+        finally:
             with self._lock:
-                if (found := self._fresh(key)) is not None:
-                    return found
-                orders = self._orders
-            began, response = self._clock(), render()
-            etag = response.get_etag()[0]
-            if response.status_code != 200 or etag is None:
-                return response
-            made = Rendering(began, response.get_data(as_text=True), etag)
-            self._keep(key, made, orders)
-            return made
+                turn.users -= 1
+                if not turn.users:
+                    del self._making[key]
+
+    def _render(self, key: Key, render: Callable[[], Response]) -> Rendering | Response:
+        with self._lock:
+            orders = self._orders
+        began, response = self._clock(), render()
+        etag = response.get_etag()[0]
+        if response.status_code != 200 or etag is None:
+            return response
+        made = Rendering(began, response.get_data(as_text=True), etag)
+        self._keep(key, made, orders)
+        return made
 
     def forget(self) -> None:
         """Something was ordered: what is rendered now, or just being rendered, does not show it."""
@@ -87,11 +108,15 @@ class Shared:
         found = self._kept.get(key)
         return found if found is not None and self._clock() - found.made_at < SHARED_SECONDS else None
 
+    def _since(self, key: Key, arrived: float) -> Rendering | None:
+        with self._lock:
+            found = self._kept.get(key)
+            return found if found is not None and found.made_at >= arrived else self._fresh(key)
+
     def _keep(self, key: Key, made: Rendering, orders: int) -> None:
         with self._lock:
             if len(self._kept) >= MOST:
                 self._kept.clear()
-                self._making.clear()
             if orders == self._orders:
                 self._kept[key] = made
 

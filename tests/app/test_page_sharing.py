@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -189,4 +189,40 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(500):
         shared.get(KEY._replace(path=f"/nodes?q={number}"), lambda: answer("page"))
     assert len(shared._kept) <= 64
-    assert len(shared._making) <= 64
+    assert not shared._making
+
+
+def test_pages_that_are_not_kept_leave_nothing_behind() -> None:
+    shared = Shared(lambda: 0.0)
+    for number in range(100):
+        shared.get(KEY._replace(path=f"/nodes/{number}"), lambda: Response("none", 404))
+    with pytest.raises(ZeroDivisionError):
+        shared.get(KEY, lambda: answer(str(1 / 0)))
+    assert not shared._making
+
+
+def test_two_renderings_serve_all_who_ask_while_a_slow_page_is_made() -> None:
+    now, began, go = [0.0], [], Event()
+    shared = Shared(lambda: now[0])
+
+    def render() -> Response:
+        began.append(now[0])
+        assert go.wait(10)
+        now[0] += 3  # slower than what is kept stays fresh
+        return answer(f"page {len(began)}")
+
+    found: list[str] = []
+    threads = [
+        Thread(target=lambda: found.append(body(shared.get(KEY, render))), name=f"tab {n}") for n in range(9)
+    ]
+    threads[0].start()
+    wait_until(lambda: began == [0.0])
+    now[0] = 1.0  # the others come too late for what began before them
+    for thread in threads[1:]:
+        thread.start()
+    wait_until(lambda: shared._making[KEY].users == len(threads))
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert began == [0.0, 4.0]
+    assert sorted(found) == ["page 1"] + ["page 2"] * 8
