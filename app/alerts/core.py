@@ -333,13 +333,22 @@ class AlertBook:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over what ``to_json`` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        alerts = [alert_from_json(value) for value in state["alerts"]]
+        alerts = [self._restored(value) for value in state["alerts"]]
         self._alerts = {alert.key: alert for alert in alerts}
         self._windows = {(Condition(one), Phase(two)): float(at) for one, two, at in state["windows"]}
         self.silences = Silences.from_json(state["silences"])
         self._errors = ErrorWindows(
             self.rules.strategies, state["errors"]["times"], state["errors"]["examples"]
         )
+
+    def _restored(self, value: Mapping[str, Any]) -> Alert:
+        """The alert. A state that was stored before channels were noted counts as told to all of them: nothing
+        is repeated only because of an upgrade.
+        """
+        alert = alert_from_json(value)
+        if "heard" in value or alert.told_at is None:
+            return alert
+        return heard_by(alert, self.routes.channels(alert.condition, alert.severity, NoticeKind.FIRING))
 
     def doubt(self, until: float) -> None:
         """After a restart: what held before and is not raised again until then is over.

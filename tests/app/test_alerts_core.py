@@ -438,6 +438,20 @@ def test_a_channel_that_comes_with_a_restart_is_told_once_what_held_before_is_se
     assert [names(notice) for now in (1000, 1000 + GROUP) for notice, _ in again.advance(now)] == [["b"]]
 
 
+def test_what_was_stored_before_channels_were_noted_is_not_told_again() -> None:
+    book = make_book()
+    run_with_channels(book, [dead(0, "a")], 100)
+    state = json.loads(json.dumps(book.to_json()))
+    for alert in state["alerts"]:
+        del alert["heard"], alert["late_at"]
+    again = make_book()
+    again.restore(state)
+    again.catch_up(100)
+    assert [told for now in range(100, 1000) for told in again.advance(now)] == []
+    again.reconfigure(again.rules, Routes({"default": ("ops", "chat")}), 1000)
+    assert [channels for _, channels in again.advance(1000 + GROUP)] == [("chat",)]
+
+
 def test_what_is_silenced_waits_for_a_new_channel_too() -> None:
     book = make_book({"default": ()})
     run_with_channels(book, [dead(0, "a")], 100)
