@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from sync.core.model import Flip, State
 
@@ -26,14 +26,16 @@ class Aftermath:
         self._lock = threading.Lock()  # owns what follows
         self._names: set[str] = set()
         self._until = 0.0
+        self._waits = False  # nobody has been believed to be dead since the last begin
 
     def begin(self, names: Iterable[str], seconds: float) -> None:
         """Somebody answers again; these were published, and get so long to be seen alive."""
         with self._lock:
             self._names, self._until = set(names), self._clock() + seconds
+            self._waits = True
 
-    def flipped(self, flip: Flip) -> None:
-        """Notes what ends the doubt about a node."""
+    def flipped(self, flip: Flip) -> bool:
+        """Notes what ends the doubt about a node; whether that is evidence against it."""
         failed = flip.old is State.RECOVERY and flip.new is State.UNHEALTH
         # Silence sends no ready node into recovery: drift does, and a person.
         seen = flip.old is State.READY and flip.new is State.RECOVERY
@@ -42,7 +44,21 @@ class Aftermath:
         )
         if flip.new is State.READY or failed or seen or late:
             with self._lock:
+                doubted = flip.node in self._names
                 self._names.discard(flip.node)
+            return doubted and flip.new is not State.READY
+        return False
+
+    def believed(self, states: Callable[[], Mapping[str, State]]) -> list[str]:
+        """After the while, once: who is still dead, which counts from now on. Who is ready is forgotten as well."""
+        if not self._waits or self._clock() < self._until:
+            return []
+        known = states()
+        with self._lock:
+            self._waits = False
+            dead = sorted(name for name in self._names if known.get(name) is State.DEAD)
+            self._names = {n for n in self._names if known.get(n) not in (None, State.DEAD, State.READY)}
+        return dead
 
     def spares(self, name: str, state: State) -> bool:
         """Whether that the node is in this state is no evidence against it."""

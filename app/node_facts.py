@@ -62,15 +62,20 @@ class Knowledge:
                 self._holddowns.note(name, known.fit)
 
     def flipped(self, flip: Flip) -> bool:
-        """Whether a node left its first recovery since the start: it is known from then on."""
-        self.aftermath.flipped(flip)
+        """Whether something is known of the node from now on: it left its first recovery since the start, or what ends
+        the second look at it speaks against it.
+        """
+        known = self.aftermath.flipped(flip)
         with self._lock:
-            if flip.node not in self._arriving:
-                return False
+            known = known or flip.node in self._arriving
             self._arriving.discard(flip.node)
-        if flip.new is not State.READY:
-            self.remember({flip.node: self._engine.field.fitness().get(flip.node, UNKNOWN)})
-        return True
+        if known and flip.new is not State.READY:
+            self._remember_again(flip.node)
+        return known
+
+    def _remember_again(self, name: str) -> None:
+        """What was said of it before, which was no evidence then."""
+        self.remember({name: self._engine.field.fitness().get(name, UNKNOWN)})
 
     def address_probed(self, node: str, address: str, good: bool) -> None:
         """An address's own probes said something new."""
@@ -79,6 +84,8 @@ class Knowledge:
     def facts(self, hold_down_seconds: float) -> list[NodeFacts]:
         """What the DNS half is told. Nodes gone with over half of the others are unknown, wherever they are."""
         self._rail.load()  # which the start may have failed to
+        for name in self.aftermath.believed(self._states):
+            self._remember_again(name)
         fitness = self._engine.field.fitness()
         nodes = dict(self._engine.field.nodes)
         with self._lock:
@@ -98,6 +105,9 @@ class Knowledge:
         return found + [
             NodeFacts(name, None, GONE, lines=lines.get(name, ()), addresses_known=False) for name in gone
         ]
+
+    def _states(self) -> dict[str, State]:
+        return {name: node.state for name, node in dict(self._engine.field.nodes).items()}
 
     def known(self, facts: Iterable[NodeFacts]) -> tuple[int, int]:
         """How many of these nodes have been judged since the start, of how many; a hold-down is no doubt."""
