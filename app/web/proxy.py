@@ -50,11 +50,13 @@ def behind_proxy(app: WSGIApplication, trusted_proxy: str | None) -> WSGIApplica
 def is_relayed(environ: WSGIEnvironment, believed: bool) -> bool:
     """Whether somebody asks through a proxy of whom we do not know where they are.
 
-    Then an address of this machine is the proxy's, and says nothing about who asks.
+    Then an address of this machine is the proxy's, and says nothing about who asks. A proxy without a line about
+    headers adds none, but nginx asks in HTTP/1.0 then, which nobody else does any more.
     """
     if believed:
         return not environ.get(FORWARDED_FOR)
-    return any(name.startswith("HTTP_X_FORWARDED_") or name in SIGNS for name in environ)
+    old = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    return old or any(name.startswith("HTTP_X_FORWARDED_") or name in SIGNS for name in environ)
 
 
 def under_prefix(app: WSGIApplication) -> WSGIApplication:

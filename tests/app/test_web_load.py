@@ -8,6 +8,8 @@ import socket
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -200,6 +202,62 @@ def test_a_proxy_on_this_machine_gives_nobody_control_before_there_is_an_adminis
             for path in ("/api/v1/status", "/", "/first", "/login"):
                 status, text = asked(running.url, path, **sent)
                 assert (status, "only this machine" in text) == (403, True), (name, path)
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx here"
+)
+def test_nobody_who_comes_through_an_nginx_without_headers_counts_as_this_machine(tmp_path: Path) -> None:
+    with service(tmp_path, nodes=0, http=True) as running, through_nginx(tmp_path, running.url) as url:
+        wait_until(lambda: asked(url, "/healthz")[0] == 200)
+        assert asked(running.url, "/api/v1/status")[0] == 200
+        for path in ("/api/v1/status", "/", "/first"):
+            assert asked(url, path)[0] == 403, path
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx here"
+)
+def test_with_the_lines_of_the_documents_nginx_says_who_asks(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text()
+    location = text.split("```nginx\n")[1].split("```")[0].replace("http://127.0.0.1:7777", "{url}")
+    location = location.replace("location / {\n", "location / {{\n").replace("\n}", "\n}}")
+    with (
+        configured_as(lambda text: text.replace("web: {{host: 127.0.0.1, port: 0}}\n", BEHIND)),
+        service(tmp_path, nodes=0, http=True) as running,
+        through_nginx(tmp_path, running.url, location) as url,
+    ):
+        wait_until(lambda: asked(url, "/healthz")[0] == 200)
+        assert (
+            asked(url, "/api/v1/status", **{"X-Forwarded-For": "203.0.113.9"})[0] == 200
+        )  # it is not believed
+        assert asked(url, "/api/v1/status", Host="evil.example")[0] == 403
+
+
+PLAIN = "location / {{ proxy_pass {url}; }}\n"
+
+
+@contextmanager
+def through_nginx(tmp_path: Path, url: str, location: str = PLAIN) -> Iterator[str]:
+    """One that passes everything on as the location says, without one adding nothing: its address."""
+    folder, port = tmp_path / "nginx", free_port()
+    folder.mkdir()
+    begin = NGINX.partition("    location /lockstep/ {{")[0]
+    text = begin + location + "  }}\n}}\n"
+    (folder / "nginx.conf").write_text(text.format(folder=folder, port=port, url=url))
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") or "nginx"
+    nginx = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
+    try:
+        wait_until(lambda: listens(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        nginx.terminate()
+        nginx.wait(5)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_trusted_proxy_that_does_not_say_who_asks_gives_no_control(tmp_path: Path) -> None:
