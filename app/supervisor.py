@@ -263,7 +263,7 @@ class Supervisor:
         threading.Thread(target=self._trim, name="retention", daemon=True).start()
 
     def _trim(self) -> None:
-        secret_drafts.sweep(secret_drafts.folder_in(self.config.data_dir), self.config.path.parent)
+        secret_drafts.sweep(secret_drafts.folder_in(self.config.data_dir), self.config.path)
         try:
             trim(self.app, self.engine.wall() - self.config.retention_days * DAY_SECONDS, fence=self._lease)
             self.alerting.store.trim(self.engine.wall() - self.config.retention_days * DAY_SECONDS)

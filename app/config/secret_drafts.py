@@ -36,8 +36,8 @@ def settle(folder: Path, names: Iterable[str]) -> None:
             _mark(folder, name).unlink()
 
 
-def sweep(folder: Path, config_folder: Path, now: float | None = None) -> list[str]:
-    """The names of the drafts that were removed: older than an hour, and in no configuration of this folder.
+def sweep(folder: Path, config: Path, now: float | None = None) -> list[str]:
+    """The names of the drafts that were removed: older than an hour, and not in this configuration or one beside it.
 
     Files that cannot be read or removed are left for the next time.
     """
@@ -46,21 +46,22 @@ def sweep(folder: Path, config_folder: Path, now: float | None = None) -> list[s
     try:
         marks = [Path(entry) for entry in os.scandir(folder) if entry.name.endswith(MARK)]
         old = [mark for mark in marks if now - mark.stat().st_mtime > KEEP_SECONDS]
-        used = (
-            "\n".join(path.read_text(errors="replace") for path in config_folder.glob("*.y*ml"))
-            if old
-            else ""
-        )
     except OSError:
         return []
     for mark in old:
         name = mark.name.removeprefix(".").removesuffix(MARK)
         with suppress(OSError):
-            if name not in used:
+            if name not in _configurations(config):  # read again for each: a form may just be saved
                 (folder / name).unlink(missing_ok=True)
                 removed.append(name)
             mark.unlink()
     return removed
+
+
+def _configurations(config: Path) -> str:
+    """What stands in this configuration and in those beside it, its layers among them. Raises OSError."""
+    beside = {config, *config.parent.glob("*.y*ml"), *config.parent.glob(f"*{config.suffix or '.y*ml'}")}
+    return "\n".join(path.read_text(errors="replace") for path in sorted(beside) if path.is_file())
 
 
 def _mark(folder: Path, name: str) -> Path:

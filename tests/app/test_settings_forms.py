@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.config import secret_drafts
 from tests.served import Service, service
 
 FIELD = re.compile(r'<(input|textarea|select)[^>]* name="([^"]+)"')
@@ -211,6 +213,19 @@ def test_a_secret_that_is_in_use_stays_whatever_its_mark_says(lockstep: Service)
     os.utime(mark, (0, 0))
     lockstep.supervisor._trim()
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("where", ["lockstep.conf", "lockstep.prod.conf", "config.prod.yml"])
+def test_a_secret_in_use_stays_however_the_configuration_is_called(tmp_path: Path, where: str) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (tmp_path / "lockstep.conf").write_text("nodes: []\n")
+    (tmp_path / where).write_text("sync: {password_file: secrets/used}\n")
+    for name in ("used", "unused"):
+        secret_drafts.write(secrets, name, "s3cret")
+    late = time.time() + 2 * secret_drafts.KEEP_SECONDS
+    assert secret_drafts.sweep(secrets, tmp_path / "lockstep.conf", late) == ["unused"]
+    assert [path.name for path in secrets.iterdir()] == ["used"]
 
 
 @pytest.mark.parametrize(
