@@ -7,6 +7,7 @@ second, and calls ``reload`` and ``stop``. Every delivery and every hook worth r
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from app.config.schema.root import Config
 from app.happening import Trigger
 from app.hook_run import HookResult
 from app.hooks import Hooks
+from app.refused import Refused
 from app.stores.alerts import make_alert_store
 from app.stores.journal import Fence
 from app.telling import Telling
@@ -55,6 +57,8 @@ class Alerting:
     ) -> None:
         """Raises ChannelError for channel options that can never work."""
         self._emit = emit
+        self._lock = threading.Lock()  # owns the next
+        self._testing: set[str] = set()
         self._rules = rules_of(config)
         self.deliveries: Counter[tuple[str, str]] = Counter()
         self.store = make_alert_store(app, fence)
@@ -90,10 +94,19 @@ class Alerting:
     def test(self, channel: str) -> tuple[Entry, Delivery]:
         """Tries a channel now, in the caller's thread, and writes it down like every delivery.
 
-        Raises KeyError: no such channel.
+        Raises KeyError: no such channel. Raises Refused while another test of it runs: a channel that hangs
+        must not hold a thread for each click.
         """
-        at = time.time()
-        delivery = self.alerts.test(channel)
+        with self._lock:
+            if channel in self._testing:
+                raise Refused("busy", f"a test of {channel} is on its way already: wait for what it says")
+            self._testing.add(channel)
+        try:
+            at = time.time()
+            delivery = self.alerts.test(channel)
+        finally:
+            with self._lock:
+                self._testing.discard(channel)
         notice = test_notice(uuid4().hex, channel, at, self._rules.name)
         notice = replace(notice, language=self._rules.language)
         state = EntryState.SENT if delivery.ok else EntryState.FAILED

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from app.alerting import Alerting
 from app.alerts.channels import ChannelError
 from app.config import Config, load
+from app.refused import Refused
 from app.stores.alerts import make_alert_store
 from sync.core.model import Flip, State
 from sync.ports import Event
@@ -127,6 +128,24 @@ def test_a_channel_that_is_away_is_retried_loudly_and_a_quiet_batch_hook_is_not_
     assert severity == "warning"
     assert alerting.deliveries == {("hook", "retry"): 1}
     assert [entry.attempts for entry in make_alert_store(sqlite).load()[1]] == [1]
+
+
+def test_a_channel_that_hangs_is_tested_by_one_at_a_time(
+    sqlite: Flask,  # noqa: F811
+    receiver: Receiver,
+    tmp_path: Path,
+) -> None:
+    receiver.says(Say(b"ok", drip_seconds=60), b"ok")
+    alerting = Alerting(sqlite, configured(tmp_path, receiver.url), Timeline(), lambda node: "")
+    first = threading.Thread(target=lambda: alerting.test("hook"), name="first test")
+    first.start()
+    receiver.wait_for(1)
+    with pytest.raises(Refused, match="on its way already") as refusal:
+        alerting.test("hook")
+    assert refusal.value.code == "busy"
+    receiver.stopping.set()  # it lets go
+    first.join(20)
+    assert alerting.test("hook")[1].ok, "it may be tested again"
 
 
 def test_a_reload_moves_to_the_new_channel_and_a_bad_one_changes_nothing(
