@@ -7,7 +7,9 @@ list of last time is kept.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection
 
 from app.holddowns import Facts
@@ -16,14 +18,18 @@ from dns.ledger import LedgerUnavailableError
 log = logging.getLogger(__name__)
 
 FACT = "nodes"
+TRY_SECONDS = 5.0
 
 
 class NodeRail:
     """The nodes that DNS knew last, and those of them that are missing now. Thread-safe."""
 
-    def __init__(self, facts: Facts, tell: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self, facts: Facts, tell: Callable[[str, bool], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """``tell(sentence, missing)`` when many are gone, and when that is over."""
-        self._facts, self._tell = facts, tell
+        self._facts, self._tell, self._clock = facts, tell, clock
+        self._tried_at = -math.inf
         self._lock = threading.Lock()
         self._known: frozenset[str] | None = None  # None: what was known last could not be read yet
         self._now: frozenset[str] = frozenset()
@@ -31,20 +37,35 @@ class NodeRail:
         self._gone: frozenset[str] = frozenset()
 
     def load(self) -> None:
-        """Takes up the list of before the start; while it cannot be read, it is asked for again by every pass."""
+        """Takes up the list of before the start. While it cannot be read, one caller every 5 s asks for it again, and
+        nobody else waits for the database.
+        """
+        with self._lock:
+            if self._known is not None or self._clock() - self._tried_at < TRY_SECONDS:
+                return
+            self._tried_at = math.inf  # until it answers
+        try:
+            stored = self._facts.fact(FACT, [])
+        except LedgerUnavailableError as error:
+            log.warning("which nodes there were before the start is not known yet: %s", error)
+            return
+        finally:
+            self._tried_at = self._clock()
+        assert isinstance(stored, list)  # noqa: S101 - we wrote it
         with self._lock:
             if self._known is not None:
                 return
-            try:
-                stored = self._facts.fact(FACT, [])
-            except LedgerUnavailableError as error:
-                log.warning("which nodes there were before the start is not known yet: %s", error)
-                return
-            assert isinstance(stored, list)  # noqa: S101 - we wrote it
             self._known = frozenset(stored)
             late = self._taken
         if late:
             self._judge()
+
+    @property
+    def asks_in_seconds(self) -> float | None:
+        """When the list of before the start may be asked for again; None when it is known."""
+        if self._known is not None:
+            return None
+        return min(max(self._tried_at + TRY_SECONDS - self._clock(), 0.1), TRY_SECONDS)
 
     @property
     def gone(self) -> frozenset[str]:

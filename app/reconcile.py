@@ -310,7 +310,8 @@ class Reconciler(Listener):
         start = self._started_at + dns.startup_hold_seconds - self._clock()
         returns = self._holddowns.next_return_seconds(dns.hold_down_seconds)
         looked = self._knowledge.aftermath.ends_in_seconds
-        return [seconds for seconds in (start, returns, looked) if seconds is not None and seconds > 0]
+        asked = self._rail.asks_in_seconds
+        return [seconds for seconds in (start, returns, looked, asked) if seconds is not None and seconds > 0]
 
     def is_starting(self) -> bool:
         """Whether some nodes have not been judged since the start, and the start's hold is not over."""

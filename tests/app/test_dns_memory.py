@@ -120,17 +120,56 @@ def test_a_list_that_cannot_be_read_at_the_start_is_neither_forgotten_nor_overwr
     memory, told = Memory(), []
     NodeRail(memory, lambda sentence, missing: None).take("abc")
     memory.away = True
-    rail = NodeRail(memory, lambda sentence, missing: told.append(missing))
+    clock = Clock()
+    rail = NodeRail(memory, lambda sentence, missing: told.append(missing), clock)
     rail.load()
     rail.take("a")
     assert not rail.gone, "who is missing is not known"
     assert "could not be read" in rail.sentence, "and so nothing is withdrawn"
     memory.away = False
+    clock.now += 5
     rail.load()
     assert rail.gone == frozenset("bc")
     assert told == [True]
     rail.take("abc")
     assert (rail.gone, told) == (frozenset(), [True, False])
+
+
+def test_a_database_that_is_away_is_asked_every_five_seconds_and_by_one_at_a_time() -> None:
+    asked, asks, go_on = 0, threading.Event(), threading.Event()
+
+    class Slow(Memory):
+        def fact(self, name: str, default: object = None) -> object:
+            nonlocal asked
+            asked += 1
+            asks.set()
+            assert go_on.wait(20)
+            raise LedgerUnavailableError("the database is away")
+
+    clock = Clock()
+    rail = NodeRail(Slow(), lambda sentence, missing: None, clock)
+    first = threading.Thread(target=rail.load, name="first")
+    first.start()
+    try:
+        assert asks.wait(10)
+        others = [threading.Thread(target=call, name="other", daemon=True) for call in (rail.load, rail.load)]
+        others.append(threading.Thread(target=rail.take, args=("abc",), name="taker", daemon=True))
+        for other in others:
+            other.start()
+        for other in others:
+            other.join(5)
+            assert not other.is_alive(), "who asks for facts never waits"
+        assert asked == 1
+    finally:
+        go_on.set()
+        first.join()
+    clock.now += 4
+    rail.load()
+    assert asked == 1
+    assert rail.asks_in_seconds == 1
+    clock.now += 1
+    rail.load()
+    assert asked == 2
 
 
 def test_gone_nodes_are_remembered_over_a_restart_until_a_person_agrees_or_they_are_back() -> None:
