@@ -70,7 +70,8 @@ def _take(
             time.sleep(PAUSE_SECONDS)
             watch.forget()
             began = time.perf_counter()
-            (sources[name] / PAGE).write_text(f"round {turn} of {name}\n")
+            # Another size each time: lsyncd's rsync takes two writes within a second for one if they are of one size.
+            (sources[name] / PAGE).write_text(f"round {turn} of {name} {'.' * turn}\n")
             after.get(name, lambda: None)()
             ended = watch.wait(PAGE, 60)
             if turn:  # the first round warms caches

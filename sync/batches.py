@@ -21,6 +21,7 @@ from sync.rsync import Begun
 
 log = logging.getLogger(__name__)
 PROMISE_LOOK_SECONDS = 0.2
+UNREADABLE = Stat(Kind.OTHER, 0, 0, 0, 0, 0, 0, 0)
 GOES_ON = frozenset({Outcome.DONE, Outcome.VANISHED})
 """Ends of a run after which everything named is confirmed, but for what vanished at the source."""
 
@@ -148,14 +149,15 @@ class Batch:
         with self._lock:
             if self._steps is None:
                 gone = self._gone if self._gone is not None else self._read(tools)
-                self._listed = resolve(gone, tools.glance, tools.scope.carries)
+                self._listed = resolve(gone, _readable(tools.glance), tools.scope.carries)
                 self._steps = planned(self._listed, tools, fresh=self._fresh)
             return self._steps
 
     def _read(self, tools: Tools) -> dict[bytes, bool]:
         """A path without a row is what it is now: something on the node only."""
         rows = tools.store.rows(list(self.seqs))
-        kinds = {path: (rows[path].stat if path in rows else tools.look(path)).kind for path in self.seqs}
+        look = _readable(tools.look)
+        kinds = {path: (rows[path].stat if path in rows else look(path)).kind for path in self.seqs}
         return {path: kind is Kind.GONE for path, kind in kinds.items()}
 
     def flat_steps(self, tools: Tools) -> Steps:
@@ -163,6 +165,18 @@ class Batch:
         self.steps(tools)
         assert self._listed is not None  # noqa: S101 - steps() has just set it
         return planned(self._listed, tools, trees_above=float("inf"))
+
+
+def _readable(look: Callable[[bytes], Stat]) -> Callable[[bytes], Stat]:
+    """The same for paths in a folder that is closed to us, too: they are listed, and rsync says what is wrong."""
+
+    def looked(path: bytes) -> Stat:
+        try:
+            return look(path)
+        except OSError:
+            return UNREADABLE
+
+    return looked
 
 
 def planned(listed: Listed, tools: Tools, fresh: Collection[bytes] = (), **limits: float) -> Steps:

@@ -76,6 +76,7 @@ class Dispatcher:
         """Takes other tools and limits for the jobs to come; what runs ends as it began."""
         self.tools, self.rules = tools, rules
         self._batches.clear()
+        self._break_promise()
         for name, limit in limits.by_lane().items():
             if self.lanes[name].limit != limit:
                 self._old_lanes.append(self.lanes[name])
@@ -89,7 +90,7 @@ class Dispatcher:
     def close(self, seconds: float) -> None:
         """Gives no more work, ends what runs and the lanes' threads."""
         self.accepting = False
-        self._keep_promise()
+        self._break_promise()
         self.cancel_all("the service is stopping")
         deadline = self.field.mono() + seconds
         for lane in (*self.lanes.values(), *self._old_lanes):
@@ -125,9 +126,11 @@ class Dispatcher:
         self._promise = head, mono + within_seconds, promise
         for node in self._in_turn():
             if not self.lanes["events"].has_room:
-                return
+                break
             if self._is_idle_at(node, head, mono):
                 self._get_ready(node, promise, paths)
+        if promise not in self._bearers:
+            self._promise = None
 
     def _is_idle_at(self, node: Node, head: int, mono: float) -> bool:
         return (
@@ -158,14 +161,20 @@ class Dispatcher:
             return
         before, until, promise = self._promise
         head, mono = self.field.tail.head, self.field.mono()
-        if head > before and self._may_give():
-            promise.keep(self.field.tail.after(before), head, before)
-            self._remember(before, head, before, promise)
-        elif head > before or mono >= until:
-            promise.keep((), None)
-        else:
+        if head <= before and mono < until:
             return
         self._promise = None
+        if head > before >= self.field.tail.floor and self._may_give():
+            promise.keep(self.field.tail.after(before), head, before)
+            self._remember(before, head, before, promise)
+        else:
+            promise.keep((), None)
+
+    def _break_promise(self) -> None:
+        """Nothing comes of it for those who got ready; what settles is given out as ever."""
+        if self._promise is not None:
+            self._promise[2].keep((), None)
+            self._promise = None
 
     def serve_next(self, name: str) -> None:
         """Gives the place that this node's job has just left to whom waits for one, then the node what is due.
@@ -243,7 +252,7 @@ class Dispatcher:
         rows: tuple[Change, ...] = self.field.tail.after(cursor)
         if sent > cursor:
             rows = tuple(row for row in rows if row.seq > sent or row.stat.kind is Kind.GONE)
-        batch = Batch(rows, head, cursor)
+        batch = Batch(rows, head, sent)
         self._remember(cursor, head, sent, batch)
         return batch
 

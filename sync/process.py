@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,9 +23,13 @@ TICK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 KEEPALIVE_BYTES = 1024  # rsync's keepalives alone are no progress
 CHUNK = 1 << 16
-FED_LATER_BYTES = 1 << 16
-"""What a new pipe holds at least (pipe(7)): so much can be fed to a process that does not read."""
+FED_LATER_BYTES = 1 << 12
+"""What a new pipe holds at least (pipe(7), pipe-user-pages-soft): so much a process need not have read yet."""
 
+_PIPES: contextlib.AbstractContextManager[object] = (
+    contextlib.nullcontext() if hasattr(os, "pipe2") else threading.RLock()
+)
+"""Without pipe2 (macOS) a pipe is inherited for a moment: nobody may start a process then, or it keeps it open."""
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python ignores these, and a child would go on doing so."""
 
@@ -61,7 +66,7 @@ class Child:
     """
 
     command: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # may hold the password
     clock: Callable[[], float]
     stall_seconds: float = 0
     cancel: Cancel | None = None
@@ -85,10 +90,11 @@ class Child:
 
     def begin_unfed(self) -> None:
         """Starts the process; what is on its standard input comes with ``feed``."""
-        source, self._stdin = os.pipe()
+        with _PIPES:
+            source, self._stdin = os.pipe()
         try:
             self._start(source)
-        except OSError:
+        except BaseException:
             self._close_stdin()
             raise
         finally:
@@ -98,7 +104,9 @@ class Child:
         """All of the standard input of a process begun unfed: at most FED_LATER_BYTES. Does not wait."""
         if self._stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended already; its code says why
-                os.write(self._stdin, stdin)
+                left = memoryview(stdin)
+                while left:
+                    left = left[os.write(self._stdin, left) :]
             self._close_stdin()
 
     def _close_stdin(self) -> None:
@@ -132,11 +140,24 @@ class Child:
 
         A session of its own: nothing asks on a terminal, and its group can be ended as a whole.
         """
+        with _PIPES:
+            self._group = Group(self._spawn(source))
+        self.handle.pid = self._group.pid
+        self.handle.last_progress_at = self.clock()
+        if self.cancel and not self.cancel.watch(self._group):
+            self._group.signal(signal.SIGTERM)
+
+    def _spawn(self, source: int) -> int:
         output, output_end = os.pipe()
-        errors, errors_end = os.pipe()
+        try:
+            errors, errors_end = os.pipe()
+        except OSError:
+            os.close(output)
+            os.close(output_end)
+            raise
         self._outputs = output, errors
         try:
-            pid = os.posix_spawnp(
+            return os.posix_spawnp(
                 self.command[0],
                 list(self.command),
                 self.environment,
@@ -149,18 +170,13 @@ class Child:
                 setsid=True,
                 setsigdef=IGNORED,
             )
-        except OSError:
+        except BaseException:
             os.close(output)
             os.close(errors)
             raise
         finally:
             os.close(output_end)
             os.close(errors_end)
-        self._group = Group(pid)
-        self.handle.pid = pid
-        self.handle.last_progress_at = self.clock()
-        if self.cancel and not self.cancel.watch(self._group):
-            self._group.signal(signal.SIGTERM)
 
     def _wait_a_little(self) -> None:
         """Lets a short run end before its outputs are looked at: being woken for each line costs more than it.

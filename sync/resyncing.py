@@ -9,6 +9,7 @@ it only what the journal does not take for there.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from sync.batches import GOES_ON, Batch, Control, Report, Tools, can_look, planned, run_once
@@ -22,6 +23,7 @@ from sync.sending import delete, send, verify
 
 UNKNOWN_LIMIT = 20
 """A node's first full resync may delete so many paths that Lockstep never put there without being asked about."""
+DENIED = re.compile("Permission denied|Operation not permitted|Read-only file system")
 SAMPLE = 20
 """So many failed paths are sent once more before a destination counts as closed."""
 SUSPECTS_AT_ONCE = 2000
@@ -98,6 +100,8 @@ def _is_closed(
     again = send(tools, destination, Batch(rows.values(), None), control)
     if not again.stopped and not again.failed.keys() >= rows.keys():
         return False
+    if not all(DENIED.search(error) for error, _ in again.failed.values()):
+        return False  # a name that is too long, a file that is too large: one's own, though all have it
     report.merge(again)
     if not report.stopped:
         path, (error, _) = next(iter(again.failed.items()), (b"", (result.message, None)))

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from sync.core.args import AUDITS, Remote, RsyncOptions, Run, argv, file_list
 from sync.core.audit import without_blind
@@ -24,6 +25,7 @@ from sync.core.scope import Scope
 from sync.process import FED_LATER_BYTES, Child, Ended, RunHandle
 from sync.process_group import Cancel
 from sync.rsync_version import RsyncError, RsyncVersion, check_rsync
+from sync.scan import root_identity
 from sync.transports import DestinationError, reach
 
 Line = bytes  # _Reading has a field of the name bytes, which hides the type
@@ -69,10 +71,13 @@ class Runner:
         """
         try:
             child = self._child(run, reach(destination, self._options), self._root, stop, None, handle)
+            entered = root_identity(Path(self._root))
+            if entered is None:
+                return None
             child.begin_unfed()
         except (DestinationError, OSError):
             return None
-        return Begun(child)
+        return Begun(child, lambda: root_identity(Path(self._root)) == entered)
 
     def run(
         self,
@@ -151,10 +156,15 @@ class Runner:
 
 
 class Begun:
-    """An rsync that has been started and waits for its list. Used by one thread, once."""
+    """An rsync that has been started and waits for its list. Used by one thread, once.
 
-    def __init__(self, child: Child) -> None:
+    It has entered the publish directory already. If another one stands there since then (``is_still`` says no), it
+    would send what nobody looked at, and nobody would notice.
+    """
+
+    def __init__(self, child: Child, is_still: Callable[[], bool]) -> None:
         self._child: Child | None = child
+        self._is_still = is_still
 
     def take(self, wanted: Child, stdin: bytes | None) -> Child | None:
         """The process with its list, if it is what is wanted; else it is ended."""
@@ -162,7 +172,7 @@ class Begun:
         if child is None:
             return None
         same = (child.command, child.environment) == (wanted.command, wanted.environment)
-        if not same or stdin is None or len(stdin) > FED_LATER_BYTES:
+        if not same or stdin is None or len(stdin) > FED_LATER_BYTES or not self._is_still():
             self.drop()
             return None
         self._child = None

@@ -56,7 +56,8 @@ def send_promised(
     begun = tools.runner.begin(destination, guess, stop=control.stop, handle=control.handle)
     try:
         if not batch.is_known(control.stop):
-            return Report()
+            reason = control.stop.reason  # ended, it must not count for what the promise may still become
+            return Report() if reason is None else Report(Outcome.KILLED, f"ended: {reason}")
         return send(tools, destination, batch, replace(control, begun=begun))
     finally:
         if begun is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,13 +17,17 @@ from tests.trees import write
 
 
 @pytest.fixture
-def stand(tmp_path: Path, daemons: Callable[..., Daemon]) -> Iterator[Stand]:  # noqa: F811
+def servers(daemons: Callable[..., Daemon]) -> dict[str, Daemon]:  # noqa: F811
+    return {name: daemons() for name in ("a", "b")}
+
+
+@pytest.fixture
+def stand(tmp_path: Path, servers: dict[str, Daemon]) -> Iterator[Stand]:
     root = tmp_path / "publish"
     root.mkdir()
-    nodes = {}
-    for name in ("a", "b"):
-        daemon = daemons()
-        nodes[name] = (node(name, destination(name, daemon)), daemon.module_path)
+    nodes = {
+        name: (node(name, destination(name, daemon)), daemon.module_path) for name, daemon in servers.items()
+    }
     with sql_store(tmp_path / "var") as store:
         made = Stand(tmp_path, root, nodes, store, survey={"quiet": QuietRules(1.0, 3.0)})
         made.fill()
@@ -79,6 +84,38 @@ def test_a_file_that_goes_before_it_has_settled_leaves_the_nodes_as_they_were(st
     for name in stand.nodes:
         assert stand.state(name) is State.READY
         assert (stand.node(name).failures, stand.node(name).dustbin) == (0, {})
+
+
+def test_a_large_publish_while_nobody_can_get_ready_reaches_who_comes_back(
+    stand: Stand, servers: dict[str, Daemon]
+) -> None:
+    assert stand.engine is not None
+    for daemon in servers.values():
+        daemon.kill()
+    wait_until(lambda: all(stand.state(name) is State.DEAD for name in stand.nodes), 30, "all are dead")
+    write(stand.root, "start/0.txt", "first alone")
+    time.sleep(0.3)  # told of, and nobody is there to get ready
+    for n in range(1500):
+        write(stand.root, f"more/{n}.txt", "new")
+    wait_until(lambda: not stand.engine or stand.engine.surveyor.pending == 0, 20, "it has settled")
+    for daemon in servers.values():
+        daemon.start()
+    stand.all_ready(60)
+    stand.alike()
+
+
+def test_what_was_to_be_ended_while_it_got_ready_has_confirmed_nothing(stand: Stand) -> None:
+    assert stand.engine is not None
+    before = stand.node("a").cursor
+    write(stand.root, "start/0.txt", "saved")
+    getting_ready(stand)
+    work = stand.node("a").work
+    assert work is not None
+    work.control.stop.cancel("a test")
+    wait_until(lambda: stand.node("a").work is not work, 5, "it has ended")
+    assert stand.node("a").cursor == before
+    stand.alike()
+    stand.at_head()
 
 
 def test_stopping_ends_what_was_getting_ready(stand: Stand) -> None:

@@ -104,3 +104,16 @@ def test_nothing_is_begun_where_rsync_cannot_be_started(source: Path, daemon: Da
     runner = Runner(RsyncOptions(program="/nonexistent/rsync"), source, Scope())
     to = Destination("n", daemon.host, port=daemon.port)
     assert runner.begin(to, ONE, stop=Cancel()) is None
+
+
+def test_another_publish_directory_is_not_sent_from_the_old_one(tmp_path: Path, daemon: Daemon) -> None:
+    for release in ("old", "new"):
+        write(tmp_path / release, "page", release)
+    current = tmp_path / "current"
+    current.symlink_to("old")
+    early = Early(current, daemon)
+    time.sleep(0.1)  # it has entered the old one
+    current.unlink()
+    current.symlink_to("new")
+    assert early.run(b"page").pid != early.handle.pid
+    assert (daemon.module_path / "page").read_text() == "new"
