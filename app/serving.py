@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 
 import waitress
@@ -17,6 +18,7 @@ from flask import Flask
 from app.config import Config, ConfigError, secrets_of
 from app.installation import Installation
 from app.logs import configure as configure_logs
+from app.stores.lease import LeaseHeld
 from app.supervisor import CannotStart, Supervisor
 from app.systemd import Heart, Notifier
 from app.version import VERSION
@@ -39,10 +41,16 @@ def serve(app: Flask) -> None:
         raise installation.error
     config = installation.config
     configure_logs(config.log, config.data_dir, secrets_of(config))
-    supervisor = Supervisor(app, config)
-    installation.supervisor = supervisor
     ending = _Ending()
-    supervisor.start()
+    supervisor = Supervisor(app, config, sleep=ending.sleep)
+    installation.supervisor = supervisor
+    try:
+        supervisor.start()
+    except LeaseHeld:
+        if not ending.end.is_set():
+            raise
+        log.info("ended while waiting for the lease")
+        return
     try:
         server = listening(app, config)
         web = threading.Thread(target=server.run, name="web", daemon=True)
@@ -121,6 +129,12 @@ class _Ending:
         signal.signal(signal.SIGTERM, self._on_end)
         signal.signal(signal.SIGINT, self._on_end)
         signal.signal(signal.SIGHUP, self._on_reload)
+
+    def sleep(self, seconds: float) -> None:
+        """Returns early when it is time to end."""
+        until = time.monotonic() + seconds
+        while not self.end.is_set() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
 
     def _on_end(self, number: int, frame: FrameType | None) -> None:
         self.end.set()

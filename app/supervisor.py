@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,11 @@ class Supervisor:
         at_once: bool = False,
         hands_off: bool = False,
         listeners: Sequence[Listener] = (),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """``sleep`` passes the time until the lease of a dead process ends; it may return early."""
         self.app = app
+        self._sleep = sleep
         self.config = config
         self.kind = kind
         self.at_once = at_once
@@ -122,7 +126,7 @@ class Supervisor:
             write, read = db.engine, db.engines[READ]
         if write.dialect.name != "sqlite":
             self._lease = Lease(write, holder_here(), on_change=self._on_lease)
-            self._lease.acquire_after(has_ended_here)
+            self._lease.acquire_after(has_ended_here, self._sleep)
             self._begin(self._lease.start, self._lease.stop, "the lease")
         self.store = SqlStore(
             write, read, fence=self._lease, on_fenced=lambda reason: self._on_lease(False, reason)

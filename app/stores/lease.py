@@ -113,16 +113,16 @@ class Lease:
         """The same; waits for the end of a lease whose holder has ended without giving it back, by ``has_ended``.
 
         It is waited for and not taken: who says that a process has ended may be wrong, the database's clock is not.
+        No longer than a lease runs: where that clock was set back the row says hours, and a person is told.
         """
         try:
             return self.acquire()
         except LeaseHeld as held:
             if not has_ended(held.holder):
                 raise
-            log.warning(
-                "%s ended without giving its lease back; it is ours in %.0f s", held.holder, held.seconds
-            )
-            sleep(held.seconds + 0.1)
+            seconds = min(held.seconds, self._ttl)
+            log.warning("%s ended without giving its lease back; it is ours in %.0f s", held.holder, seconds)
+            sleep(seconds + 0.1)
         return self.acquire()
 
     def _acquire(self) -> int:

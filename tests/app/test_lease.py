@@ -281,6 +281,16 @@ def test_a_lease_that_a_dead_process_left_behind_is_waited_for(make: Make) -> No
     assert 0 < waited[0] <= 0.7
 
 
+def test_a_row_that_runs_for_hours_as_its_clock_was_set_back_is_waited_for_no_longer_than_a_lease(
+    make: Make,
+) -> None:
+    make(holder_here(), ttl_seconds=7200.0).acquire()
+    waited: list[float] = []
+    with pytest.raises(LeaseHeld, match=r"for another 7\d\d\d s"):
+        make(holder_here(), ttl_seconds=10.0).acquire_after(has_ended_here, waited.append)
+    assert waited == [10.1]
+
+
 @pytest.mark.parametrize(
     "whose", ["other.example:1", f"{socket.gethostname()}:{os.getppid()}", "no number:x"]
 )

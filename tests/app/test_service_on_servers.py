@@ -7,12 +7,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from app.models import LeaseRow
 from tests.servers_db import DatabaseServer, mariadb, postgresql  # noqa: F401 - fixtures
 from tests.servers_db import server as server
 from tests.servers_lockstep import Lockstep, installation
@@ -101,6 +104,24 @@ def test_the_service_keeps_its_promises_on_a_database_server(kept: Lockstep) -> 
     assert kept.asked("status")["head"] == head
     shown = kept.json("events", "--since", "1h")["events"]
     assert {"flip", "drift", "dustbin"} <= {event["kind"] for event in shown}
+
+
+def test_a_start_that_waits_for_the_lease_of_a_dead_one_ends_when_it_is_told_to(
+    kept: Lockstep,
+) -> None:
+    kept.stop(signal.SIGKILL)
+    served = kept.log.count("serves http://")
+    url = next(line for line in kept.config.read_text().splitlines() if line.startswith("database_url: "))
+    engine = sa.create_engine(url.removeprefix("database_url: "))
+    with engine.begin() as connection:
+        connection.execute(sa.update(LeaseRow).values(expires=LeaseRow.expires + 3600))
+    engine.dispose()
+    kept.process = kept.spawn()
+    kept.until(lambda: "without giving its lease back" in kept.log, "it waits", 60)
+    asked_at = time.monotonic()
+    assert kept.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - asked_at < 6, "it does not wait to the end"
+    assert kept.log.count("serves http://") == served
 
 
 def has_said(kept: Lockstep, kind: str) -> bool:
