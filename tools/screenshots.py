@@ -50,7 +50,12 @@ dns:
        types: [A], lines: {default: {nodes: all}}}
 """
 VIDEO_BYTES = 12_000_000
+Shots = tuple[tuple[str, str, dict[str, int], str, str], ...]
 WIDE, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+FIRST = (("first", "/first", WIDE, "light", "en"),)
+"""Taken while there is no administrator."""
+OUTSIDE = (("login", "/login", WIDE, "light", "en"),)
+"""Taken of who is not logged in."""
 SHOTS = (
     ("overview", "/", WIDE, "light", "en"),
     ("overview-dark", "/", WIDE, "dark", "en"),
@@ -70,13 +75,14 @@ SHOTS = (
     ("settings", "/settings/sync", WIDE, "light", "en"),
     ("settings-nodes", "/settings/nodes", WIDE, "light", "en"),
     ("users", "/settings/users", WIDE, "light", "en"),
+    ("tokens", "/settings/tokens", WIDE, "light", "en"),
     ("status", "/v1/status", WIDE, "light", "en"),
 )
 
 
 @contextmanager
 def shown() -> Iterator[Service]:
-    """A service in which there is something to see."""
+    """A service whose nodes have a past, and nobody an account."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-shots-")))
         daemons: dict[str, Daemon] = {}
@@ -99,8 +105,6 @@ def shown() -> Iterator[Service]:
         configure(LogConfig(), folder, (), io.StringIO())
         running.all_ready()
         past(running)
-        running.with_administrator()
-        happen(running)
         yield running
 
 
@@ -150,21 +154,28 @@ def happen(running: Service) -> None:
     time.sleep(3)  # until rsync has counted
 
 
-def take(browser: Browser, running: Service, folder: Path, only: str | None) -> None:
-    """All pages."""
-    cookie = running.logged_in().get_cookie("lockstep")
-    for name, path, size, colours, language in SHOTS:
+def take(
+    browser: Browser,
+    running: Service,
+    folder: Path,
+    shots: Shots,
+    only: str | None,
+    cookie: str | None = None,
+) -> None:
+    """These pages, as the one who has this cookie sees them."""
+    for name, path, size, colours, language in shots:
         if only and only not in name:
             continue
         context = browser.new_context(
             viewport=size, color_scheme=colours, locale="zh-CN" if language == "zh" else "en-GB",
             device_scale_factor=1, timezone_id="Asia/Shanghai",
         )  # fmt: skip
-        context.add_cookies([{"name": "lockstep", "value": cookie.value, "url": running.url}])
+        if cookie is not None:
+            context.add_cookies([{"name": "lockstep", "value": cookie, "url": running.url}])
         page: Page = context.new_page()
         page.goto(running.url + path)
         page.wait_for_timeout(400)
-        page.screenshot(path=folder / f"{name}.png", full_page=size is PHONE or name in ("node", "nodes"))
+        page.screenshot(path=folder / f"{name}.png", full_page=name in ("node", "nodes"))
         context.close()
         print(folder / f"{name}.png")  # noqa: T201 - a command
 
@@ -179,7 +190,15 @@ def main() -> None:
     asked = words.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with shown() as running, sync_playwright() as playwright, launch(playwright) as browser:
-        take(browser, running, asked.folder, asked.only)
+        take(browser, running, asked.folder, FIRST, asked.only)
+        running.with_administrator()
+        tokens = running.app.extensions["lockstep.door"].store
+        tokens.add_token("prometheus", ["read"])
+        tokens.add_token("router", ["report"], "xa-edu")
+        happen(running)
+        take(browser, running, asked.folder, OUTSIDE, asked.only)
+        cookie = running.logged_in().get_cookie("lockstep")
+        take(browser, running, asked.folder, SHOTS, asked.only, cookie.value)
 
 
 if __name__ == "__main__":

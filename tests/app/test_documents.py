@@ -188,6 +188,15 @@ def test_nginx_redirects_to_the_node_s_badge_and_hides_files_under_way(tmp_path:
         process.wait(10)
 
 
+def test_every_page_has_a_picture_and_the_readme_shows_them_all() -> None:
+    pictures = {path.stem for path in (ROOT / "docs" / "screenshots").glob("*.png")}
+    readme = (ROOT / "README.md").read_text()
+    shown = re.findall(r'(?:!\[[^]]*\]\(|src=")docs/screenshots/([a-z-]+)\.png', readme)
+    assert sorted(shown) == sorted(pictures)
+    taken = re.findall(r'\("([a-z-]+)", "/', (ROOT / "tools" / "screenshots.py").read_text())
+    assert set(taken) == pictures
+
+
 def test_the_ssh_example_is_a_valid_configuration(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "nodes.md", "yaml")
     (tmp_path / "config.yml").write_text(text)
