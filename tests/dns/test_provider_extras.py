@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -55,3 +56,17 @@ def test_no_optional_sdk_needs_dnspython(kind: str) -> None:
         if pinned := re.match(r"([A-Za-z0-9_.-]+)==", line):
             needed = [r for r in requires(pinned[1]) or [] if "extra ==" not in r]
             assert not any(r.lower().startswith("dnspython") for r in needed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "logger"),
+    [("cloudflare", "cloudflare"), ("dnspod", "tencentcloud_sdk_common"), ("route53", "botocore")],
+)
+def test_an_sdk_is_silent_whatever_set_up_logging_after_its_import(kind: str, logger: str) -> None:
+    make_provider("x", kind, VALUES[kind]).close()
+    talkative = logging.getLogger(logger)
+    talkative.setLevel(logging.DEBUG)
+    talkative.propagate = True
+    make_provider("x", kind, VALUES[kind]).close()
+    assert not talkative.isEnabledFor(logging.CRITICAL)
+    assert not talkative.propagate
