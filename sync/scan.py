@@ -65,6 +65,27 @@ def glance(root: bytes, path: bytes) -> Stat:
         raise
 
 
+class Looks:
+    """``look`` for many paths at one time: each of their directories is looked at once. For a moment's use."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._real: dict[bytes, bool] = {b"": True}
+
+    def __call__(self, path: bytes) -> Stat:
+        """What the path is now, as ``look`` says it. Raises the same."""
+        return glance(self._root, path) if self._is_real(path.rpartition(b"/")[0]) else GONE
+
+    def _is_real(self, directory: bytes) -> bool:
+        """Whether it and all its ancestors are directories and no links."""
+        known = self._real.get(directory)
+        if known is None:
+            above = directory.rpartition(b"/")[0]
+            known = self._is_real(above) and glance(self._root, directory).kind is Kind.DIRECTORY
+            self._real[directory] = known
+        return known
+
+
 def first_non_directory(root: bytes, path: bytes) -> bytes | None:
     """The topmost ancestor that is no real directory (missing, a file, a symlink); None when all are.
 

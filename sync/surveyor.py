@@ -29,7 +29,7 @@ from sync.core.stir import Stir
 from sync.crew import Crew
 from sync.novelty import Novelty
 from sync.ports import Meta, Store, StoreError
-from sync.scan import look
+from sync.scan import Looks, look
 from sync.standing import Standing
 from sync.survey import FirstScanDone, Settled, SourceNews, Stirring, SurveySettings, Tell, Watching
 
@@ -297,7 +297,7 @@ class Surveyor:
             self.tell(Stirring(len(paths), self._quiet.rules.max_delay_seconds + STIR_GRACE_SECONDS))
 
     def _is_file(self, path: bytes) -> bool:
-        stat = self._look(path, self.clock())
+        stat = self._look(path, self.clock(), Looks(self.settings.root))
         return stat is not None and stat.kind is Kind.FILE and self.settings.scope.carries(path, False)
 
     # ── from dirty to settled ────────────────────────────────────────────────────────────────────────────
@@ -306,18 +306,21 @@ class Surveyor:
         settled: dict[bytes, Stat] = {}
         gone: list[bytes] = []
         had_links = [path for path in due if self._live.has_links(path)]
+        looks = Looks(self.settings.root)
         for path in due:
-            self._take(path, settled, gone, now)
+            self._take(path, settled, gone, now, looks)
         for path in self._other_names(settled, had_links):
             if path not in settled and path not in gone:
-                self._take(path, settled, gone, now)
+                self._take(path, settled, gone, now, looks)
         self._settle(list(settled.items()))
         if gone:
             self._hold(gone, now)
 
-    def _take(self, path: bytes, settled: dict[bytes, Stat], gone: list[bytes], now: float) -> None:
+    def _take(
+        self, path: bytes, settled: dict[bytes, Stat], gone: list[bytes], now: float, looks: Looks
+    ) -> None:
         """Looks at one dirty path. A directory that is none any more takes its contents along: a doubt."""
-        stat = self._look(path, now) if path else None
+        stat = self._look(path, now, looks) if path else None
         if stat is None:
             return
         known, scope = path in self._live, self.settings.scope
@@ -333,9 +336,9 @@ class Surveyor:
         elif known:
             gone.append(path)  # a file became an excluded directory, or the other way round
 
-    def _look(self, path: bytes, now: float) -> Stat | None:
+    def _look(self, path: bytes, now: float, looks: Looks) -> Stat | None:
         try:
-            stat = look(self.settings.root, path)
+            stat = looks(path)
         except OSError as error:
             log.warning(
                 "cannot look at a path in the publish directory (%s); it is tried again", error.strerror

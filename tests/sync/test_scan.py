@@ -12,7 +12,7 @@ import pytest
 
 from sync.core.model import GONE, Kind
 from sync.core.scope import Scope
-from sync.scan import first_non_directory, look, root_identity, scan
+from sync.scan import Looks, first_non_directory, look, root_identity, scan
 
 ODD = [
     b"new\nline",
@@ -124,6 +124,18 @@ def test_a_look_at_what_is_missing_says_gone(root: bytes) -> None:
     assert look(root, b"missing/x") == GONE
     assert look(root, b"f/x") == GONE
     assert look(root, b"").kind is Kind.DIRECTORY
+
+
+def test_many_looks_at_one_time_say_what_each_look_says(root: bytes) -> None:
+    base = Path(os.fsdecode(root))
+    (base / "real/deep").mkdir(parents=True)
+    (base / "real/deep/page").write_text("x")
+    (base / "link").symlink_to("real")
+    (base / "file").write_text("x")
+    paths = [b"real", b"real/deep", b"real/deep/page", b"real/no", b"link", b"link/deep", b"link/deep/page"]
+    paths += [b"file", b"file/below", b"file/below/it", b"no/where/near"]
+    looks = Looks(root)
+    assert {path: looks(path) for path in paths} == {path: look(root, path) for path in paths}
 
 
 def test_a_missing_root_is_reported_and_not_taken_for_an_empty_tree(root: bytes) -> None:
