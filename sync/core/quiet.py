@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-BURST = 256
+BURST = 16
 FIRST_DEFERRAL_SECONDS = 2.0
 LONGEST_DEFERRAL_SECONDS = 60.0
 FORGET_FACTOR = 10
